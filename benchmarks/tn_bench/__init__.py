@@ -1,0 +1,1 @@
+"""Measure generators against the optimisation of Gatys et al."""

@@ -1,0 +1,1 @@
+"""Export trained generators to self-contained ONNX programs."""

@@ -1,0 +1,1 @@
+"""Run texture-network models with ONNX Runtime: no torch, no onnx."""

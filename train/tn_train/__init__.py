@@ -1,0 +1,1 @@
+"""Train texture generators with PyTorch."""

@@ -1,0 +1,63 @@
+"""What a run is made of, as frozen values, and the named presets.
+
+A configuration is saved whole in the checkpoint and rebuilt with `Config(**saved)`; the defaults of
+the command line come from here, so there is one truth.
+"""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class GeneratorConfig:
+    """A multi-scale generator (Ulyanov et al. 2016, section 3.1); level 0 is the finest.
+
+    The defaults are the paper's: K = 5 levels, 8 channels more at each join.
+    """
+
+    widths: tuple[int, ...] = (40, 32, 24, 16, 8)
+    """Channels of the block at each level, finest first; their number is K."""
+    branch: int = 8
+    """Channels that each level's own noise is turned into before it joins the coarser result."""
+    noise_channels: int = 3
+    join_norm: bool = True
+    """BatchNorm on both branches right before each concatenation."""
+
+    @property
+    def levels(self) -> int:
+        """K, the number of scales."""
+        return len(self.widths)
+
+    @property
+    def stride(self) -> int:
+        """Pixels of the picture per pixel of the coarsest noise."""
+        return 2 ** (self.levels - 1)
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How a generator is trained."""
+
+    size: int = 256
+    """Longest side of the exemplar, pixels; smaller exemplars keep their size."""
+    sample: int = 128
+    """Side of the training samples, pixels."""
+    batch: int = 8
+    learning_rate: float = 0.02
+    """Adam's, decayed by a cosine to 2%. The paper's 0.1 gave a worse loss in equal time."""
+    layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
+    normalize_gradients: bool = True
+    """The authors' per-layer gradient normalisation (their code, TextureLoss:updateGradInput)."""
+    range_weight: float = 1000.0
+    """Weight of the penalty on colours outside [0, 1]. A departure: the paper has none."""
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named recipe: a network and how it is trained."""
+
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+
+PRESETS: dict[str, Preset] = {"paper": Preset()}
