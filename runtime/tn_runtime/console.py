@@ -3,10 +3,11 @@
 Exit codes: 0 done, 1 some inputs failed or a proof failed, 2 the user can mend it, 130 interrupted.
 """
 
-import os
+import signal
 import sys
+from types import FrameType
+from typing import NoReturn
 
-import click
 import typer
 
 from tn_runtime.errors import TextureNetworksError
@@ -20,28 +21,34 @@ EXTRAS = {
     "psutil": "bench",
 }
 
+INTERRUPTED = 130
+TERMINATED = 143
+
 
 def note(message: str) -> None:
     """Print one line for the person on stderr; stdout belongs to results."""
-    print(message, file=sys.stderr, flush=True)  # noqa: T201 - this is the one place that prints
+    print(message, file=sys.stderr, flush=True)  # noqa: T201 - the place that prints to stderr
 
 
-def run(app: typer.Typer) -> None:
+def result(line: str) -> None:
+    """Print one line of the result on stdout."""
+    print(line)  # noqa: T201 - the place that prints to stdout
+
+
+def run(app: typer.Typer) -> NoReturn:
     """Run a command line; turn everything that a user can cause into one line and an exit code."""
+    # Unwinding, as Ctrl-C does, is what removes unfinished files.
+    signal.signal(signal.SIGTERM, _terminate)
     try:
-        sys.exit(app(standalone_mode=False) or 0)
-    except click.exceptions.Abort:
-        _fail("interrupted", 130)
-    except KeyboardInterrupt:
-        _fail("interrupted", 130)
-    except click.ClickException as error:
-        _fail(error.format_message(), error.exit_code)
+        # Outside standalone mode typer hands `typer.Exit`'s code back; it maps Ctrl-C to Exit(130).
+        code = app(standalone_mode=False) or 0
+        sys.stdout.flush()  # a full disk behind stdout must fail here, not after the exit code
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    except typer.TyperException as error:
+        _fail(_usage(error), 2)
     except TextureNetworksError as error:
         _fail(str(error), error.exit_code)
-    except BrokenPipeError:
-        # The reader of our stdout went away; keep the interpreter from flushing into it again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
     except ModuleNotFoundError as error:
         extra = EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:
@@ -51,13 +58,28 @@ def run(app: typer.Typer) -> None:
             f"this command needs it: pip install 'texture-networks[{extra}]'",
             2,
         )
-    except OSError as error:
+    except MemoryError as error:
+        _fail(f"out of memory ({error or 'no details'}); ask for less at once", 2)
+    except OSError as error:  # a closed pipe is not among them: typer ends those quietly with 1
         _fail(_describe(error), 2)
+    if code == INTERRUPTED:
+        _fail("interrupted", INTERRUPTED)
+    sys.exit(code)
 
 
-def _fail(message: str, code: int) -> None:
+def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(TERMINATED)
+
+
+def _fail(message: str, code: int) -> NoReturn:
     note("error: " + " ".join(message.split()))
     sys.exit(code)
+
+
+def _usage(error: typer.TyperException) -> str:
+    context = getattr(error, "ctx", None)
+    help_line = f" (see {context.command_path} --help)" if context else ""
+    return error.format_message().rstrip(".") + help_line
 
 
 def _describe(error: OSError) -> str:
