@@ -9,8 +9,8 @@
     ├── TrainingError               training diverged and could not be brought back
     └── ParityError                 exit code 1: a proof failed
 
-Libraries raise, only the command line (`console.py`) prints and exits. Each message is one line that
-carries the value, the rule it broke and the way out.
+Libraries raise, only the command line (`console.py`) prints and exits. Each message is one line
+that carries the value, the rule it broke and the way out.
 """
 
 

@@ -1,0 +1,160 @@
+"""The verbs: what a model is asked for, checked, cut into tiles, run and put together."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tn_runtime import tiling
+from tn_runtime.errors import ModelError, RequestError
+from tn_runtime.session import Model
+from tn_runtime.tiling import Window
+
+INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
+
+MAX_SIDE = 2**31 - 1
+"""Pixels; no picture format goes beyond."""
+
+Pixels = NDArray[np.uint8]
+Progress = Callable[[int, int], None]
+"""Called with the number of tiles done and the number of all."""
+
+
+def synthesize(
+    model: Model,
+    size: tuple[int, int] = (512, 512),
+    seed: int | Sequence[int] = 0,
+    origin: tuple[int, int] = (0, 0),
+    period: tuple[int, int] = (0, 0),
+) -> Pixels:
+    """Make a window of the endless texture, whole in memory.
+
+    Args:
+        model: of kind texture.
+        size: (height, width) of the window, pixels.
+        seed: one plane per seed, int64; a sequence makes as many pictures.
+        origin: (y, x) of the window's top left corner on the plane, int64, any sign.
+        period: (vertical, horizontal) pixels after which the plane repeats, multiples of the
+            model's stride; 0 for a plane that does not. A window of the period's size tiles.
+
+    Returns:
+        uint8 (height, width, 3), RGB; for a sequence of N seeds (N, height, width, 3).
+
+    Raises:
+        RequestError: a size, seed, origin or period that cannot be served.
+        ModelError: the model failed.
+    """
+    seeds = np.atleast_1d(np.asarray(seed, object)).tolist()  # Python integers, of any size
+    window = _window(model, size, seeds, origin, period)
+    pictures = np.empty((len(seeds), window.height, window.width, 3), np.uint8)
+    batch = max(1, tiling.TILE**2 // (window.height * window.width))
+    for first in range(0, len(seeds), batch):
+        group = slice(first, first + batch)
+        top = 0
+        for band in _bands(model, seeds[group], window, period, None):
+            bottom = top + band.shape[1]
+            pictures[group, top:bottom] = band
+            top = bottom
+    return pictures[0] if np.ndim(seed) == 0 else pictures
+
+
+def bands(
+    model: Model,
+    size: tuple[int, int] = (512, 512),
+    seed: int = 0,
+    origin: tuple[int, int] = (0, 0),
+    period: tuple[int, int] = (0, 0),
+    progress: Progress | None = None,
+) -> Iterator[Pixels]:
+    """Make the picture of `synthesize` from top to bottom, in memory that does not grow with it.
+
+    The request is checked at once, before the first band is asked for.
+
+    Returns:
+        Iterator of uint8 (rows, width, 3), RGB; the rows add up to the height.
+
+    Raises:
+        RequestError: a size, seed, origin or period that cannot be served.
+        ModelError: the model failed.
+    """
+    window = _window(model, size, [seed], origin, period)
+    return (band[0] for band in _bands(model, [seed], window, period, progress))
+
+
+def _bands(
+    model: Model,
+    seeds: Sequence[int],
+    window: Window,
+    period: tuple[int, int],
+    progress: Progress | None,
+) -> Iterator[Pixels]:
+    """Yield uint8 (N, rows, width, 3)."""
+    stride = model.spec.stride
+    total = tiling.count(window, stride)
+    done = 0
+    for row in tiling.bands(window, stride):
+        band = np.empty((len(seeds), row.height, row.width, 3), np.uint8)
+        for tile in tiling.tiles(row, stride):
+            left = tile.x - row.x
+            band[:, :, left : left + tile.width] = _tile(model, seeds, tile, period)
+            done += 1
+            if progress is not None:
+                progress(done, total)
+        yield band
+
+
+def _tile(model: Model, seeds: Sequence[int], tile: Window, period: tuple[int, int]) -> Pixels:
+    image = model.run(
+        seed=np.array(seeds, np.int64),
+        origin=np.array((tile.y, tile.x), np.int64),
+        size=np.array((tile.height, tile.width), np.int64),
+        period=np.array(period, np.int64),
+    )
+    expected = (len(seeds), tile.height, tile.width, 3)
+    if image.shape != expected:
+        raise ModelError(f"{model.path} returned shape {image.shape}, not {expected}")
+    return image
+
+
+def _window(
+    model: Model,
+    size: tuple[int, int],
+    seeds: Sequence[int],
+    origin: tuple[int, int],
+    period: tuple[int, int],
+) -> Window:
+    """Check a request.
+
+    Raises:
+        RequestError: it cannot be served; says why and what could.
+    """
+    height, width = size
+    if not all(1 <= side <= MAX_SIDE for side in size):
+        raise RequestError(f"size {width}x{height} is out of range; each side is 1 to {MAX_SIDE}")
+    if not seeds:
+        raise RequestError("there is no seed; give at least one")
+    for seed in seeds:
+        if not INT64_MIN <= seed <= INT64_MAX:
+            raise RequestError(f"seed {seed} is out of range; it is -2^63 to 2^63-1")
+    margin = model.spec.halo + model.spec.stride
+    for start, side in zip(origin, size, strict=True):
+        if start - margin < INT64_MIN or start + side + margin > INT64_MAX:
+            raise RequestError(
+                f"origin {origin[1]},{origin[0]} is out of range; "
+                f"the window and {margin} pixels around it must lie within -2^63 to 2^63-1"
+            )
+    for length in period:
+        _check_period(length, model.spec.stride)
+    return Window(origin[0], origin[1], height, width)
+
+
+def _check_period(period: int, stride: int) -> None:
+    if not 0 <= period <= INT64_MAX:
+        raise RequestError(f"period {period} is out of range; it is 0 for none, up to 2^63-1")
+    if period % stride:
+        below, above = period // stride * stride, -(-period // stride) * stride
+        nearest = f"{below} or {above}" if below else f"{above}"
+        raise RequestError(
+            f"{period} pixels cannot tile with this model: it must be a multiple of {stride}; "
+            f"the nearest is {nearest}"
+        )

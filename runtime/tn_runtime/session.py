@@ -1,0 +1,216 @@
+"""A loaded model: an ONNX Runtime session, checked against the contract, and its spec."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tn_runtime import providers
+from tn_runtime.errors import ModelError, ProviderError, RequestError
+from tn_runtime.providers import ProviderChoice
+from tn_runtime.spec import METADATA_KEY, ModelSpec
+
+MODELS = Path(__file__).parent / "models"
+"""The models that can be named without a path: NAME.onnx."""
+
+MAX_BYTES = 256 * 2**20
+"""Of a model file. Ours have well under a megabyte; nothing larger is worth parsing."""
+
+Ports = dict[str, tuple[str, int]]
+"""Name: (ONNX Runtime's name of the type, number of dimensions)."""
+
+INPUTS: dict[str, Ports] = {
+    "texture": {
+        "seed": ("tensor(int64)", 1),
+        "origin": ("tensor(int64)", 1),
+        "size": ("tensor(int64)", 1),
+        "period": ("tensor(int64)", 1),
+    },
+}
+OUTPUTS: dict[str, Ports] = {
+    "texture": {"image": ("tensor(uint8)", 4)},
+}
+
+PICKLE = b"\x80"
+ZIP = b"PK\x03\x04"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model ready to run; it can be shared by any number of threads."""
+
+    spec: ModelSpec
+    path: Path
+    provider: Literal["cuda", "cpu"]
+    """What it really runs on."""
+    fallback: str | None
+    """Why `auto` did not take CUDA."""
+    session: Any = field(repr=False)
+    """The `onnxruntime.InferenceSession`."""
+
+    def run(self, **inputs: NDArray[np.generic]) -> NDArray[np.uint8]:
+        """Run the model once; see the contract for its inputs.
+
+        Returns:
+            uint8 (N, h, w, 3), RGB.
+
+        Raises:
+            ModelError: ONNX Runtime failed.
+        """
+        try:
+            [image] = self.session.run(["image"], inputs)
+        except Exception as error:  # ONNX Runtime's exceptions have no common base but this
+            raise ModelError(f"{self.path} failed in ONNX Runtime: {_first_line(error)}") from error
+        return np.asarray(image, dtype=np.uint8)
+
+
+def load(
+    model: str | os.PathLike[str],
+    provider: ProviderChoice = "auto",
+    threads: int | None = None,
+) -> Model:
+    """Load a model file, or a shipped model by its name.
+
+    Args:
+        model: a path, or a name out of `shipped()`; an existing file wins.
+        provider: "cuda" and "cpu" insist; "auto" takes CUDA where it works and the CPU elsewhere.
+        threads: of the CPU; None lets ONNX Runtime choose. The pixels do not depend on it.
+
+    Raises:
+        ModelError: no such file or name, or not a sound model of this project.
+        ProviderError: CUDA was insisted on and cannot run here.
+        RequestError: an unknown provider, or fewer than one thread.
+    """
+    providers.check_choice(provider)
+    if threads is not None and threads < 1:
+        raise RequestError(f"{threads} threads are too few; give 1 or more, or none to choose")
+    path = find(model)
+    session, fallback = _start(_read(path), path, provider, threads)
+    return Model(_spec(session, path), path, providers.used(session), fallback, session)
+
+
+def shipped() -> dict[str, Path]:
+    """Return the models inside this package, by name."""
+    return {path.stem: path for path in sorted(MODELS.glob("*.onnx"))}
+
+
+def find(model: str | os.PathLike[str]) -> Path:
+    """Return the path of a model given by path or name.
+
+    Raises:
+        ModelError: neither a file nor the name of a shipped model.
+    """
+    path = Path(model)
+    if path.exists():
+        return path
+    known = shipped()
+    if str(model) in known:
+        return known[str(model)]
+    names = f"the models with a name are: {', '.join(known)}" if known else "no model has a name"
+    raise ModelError(f"{str(model)!r} is neither a file nor the name of a model; {names}")
+
+
+def _read(path: Path) -> bytes:
+    if path.is_dir():
+        raise ModelError(f"{path} is a folder; name a .onnx file")
+    try:
+        # One byte more than allowed tells too much from enough, for pipes and devices too.
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror or error}") from error
+    if not data:
+        raise ModelError(f"{path} is empty; export or copy the model again")
+    if len(data) > MAX_BYTES:
+        raise ModelError(
+            f"{path} has more than {MAX_BYTES // 2**20} MiB; models of this project are smaller"
+        )
+    if data.startswith((PICKLE, ZIP)) or data[8:9] == b"{":  # torch.save, old and new; safetensors
+        raise ModelError(
+            f"{path} is a checkpoint, not an ONNX file; export it first: "
+            f"tn-export {path} -o {path.with_suffix('.onnx')}"
+        )
+    return data
+
+
+def _start(
+    data: bytes, path: Path, provider: ProviderChoice, threads: int | None
+) -> tuple[Any, str | None]:
+    """Return a session and, if `auto` took the CPU, why."""
+    obstacle = None
+    if provider != "cpu":
+        session, obstacle = _start_cuda(data, path, threads)
+        if session is not None:
+            return session, None
+    session = _open(data, path, "cpu", threads)  # an unsound model fails here, on any machine
+    if provider == "cuda":
+        raise ProviderError(f"CUDA cannot run here: {obstacle}; use --provider cpu")
+    return session, obstacle
+
+
+def _start_cuda(data: bytes, path: Path, threads: int | None) -> tuple[Any, str | None]:
+    """Return a session that runs on CUDA, or None and the reason."""
+    obstacle = providers.cuda().obstacle
+    if obstacle is not None:
+        return None, obstacle
+    try:
+        session = _open(data, path, "cuda", threads)
+    except ModelError as error:
+        return None, str(error)
+    if providers.used(session) != "cuda":
+        return None, "ONNX Runtime could not load its CUDA or cuDNN libraries"
+    return session, None
+
+
+def _open(data: bytes, path: Path, provider: Literal["cuda", "cpu"], threads: int | None) -> Any:  # noqa: ANN401 - untyped package
+    ort = providers.onnxruntime()
+    options = ort.SessionOptions()
+    options.log_severity_level = providers.FATAL_ONLY
+    # Under ENABLE_ALL the pixels are the same for any number of threads, batch and tile; under
+    # ENABLE_EXTENDED some differ by one level.
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    try:
+        # From bytes, never by path: data outside the file is then out of reach.
+        return ort.InferenceSession(data, options, providers=providers.entries(provider))
+    except Exception as error:  # ONNX Runtime's exceptions have no common base but this
+        raise ModelError(
+            f"{path} is not an ONNX model that can run, or is damaged: {_first_line(error)}"
+        ) from error
+
+
+def _spec(session: Any, path: Path) -> ModelSpec:  # noqa: ANN401 - untyped package
+    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    if text is None:
+        raise ModelError(
+            f"{path} is an ONNX file of another project: it has no {METADATA_KEY!r} metadata; "
+            "tn-export writes files that have it"
+        )
+    try:
+        spec = ModelSpec.from_json(text)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
+    _check_ports(path, "inputs", INPUTS[spec.kind], session.get_inputs())
+    _check_ports(path, "outputs", OUTPUTS[spec.kind], session.get_outputs())
+    return spec
+
+
+def _check_ports(path: Path, which: str, expected: Ports, ports: list[Any]) -> None:
+    found = {port.name: (port.type, len(port.shape)) for port in ports}
+    if found != expected:
+        raise ModelError(
+            f"{path} breaks the contract of its kind: its {which} are {_describe(found)}, "
+            f"not {_describe(expected)}; export it again"
+        )
+
+
+def _describe(ports: Ports) -> str:
+    return ", ".join(f"{name} {kind} of rank {rank}" for name, (kind, rank) in ports.items())
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0][:300]

@@ -1,0 +1,53 @@
+"""Cutting a window of the plane into tiles: geometry only, in Python integers of any size."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+TILE = 512
+"""Pixels, the largest side of a tile. A model runs in about 225 MB on it (paper's generator)."""
+
+BAND_BYTES = 64 * 2**20
+"""A band is made lower than a tile where the window is so wide that it would exceed this."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """A rectangle of the plane, in pixels; `y` and `x` of any sign."""
+
+    y: int
+    x: int
+    height: int
+    width: int
+
+
+def bands(window: Window, stride: int, tile: int = TILE) -> Iterator[Window]:
+    """Cut a window into rows of tiles, from top to bottom."""
+    rows = min(tile, BAND_BYTES // (3 * window.width))
+    for y, height in _spans(window.y, window.height, stride, rows):
+        yield Window(y, window.x, height, window.width)
+
+
+def tiles(band: Window, stride: int, tile: int = TILE) -> Iterator[Window]:
+    """Cut a band into tiles, from left to right."""
+    for x, width in _spans(band.x, band.width, stride, tile):
+        yield Window(band.y, x, band.height, width)
+
+
+def count(window: Window, stride: int, tile: int = TILE) -> int:
+    """Return the number of tiles in all bands of a window."""
+    rows = sum(1 for _ in bands(window, stride, tile))
+    return rows * sum(1 for _ in tiles(window, stride, tile))
+
+
+def _spans(start: int, length: int, stride: int, limit: int) -> Iterator[tuple[int, int]]:
+    """Cut [start, start + length) at multiples of the stride, into parts of at most `limit`.
+
+    A model computes whole strides and crops, so a cut anywhere else would be paid for twice.
+    """
+    step = max(stride, limit // stride * stride)
+    end = start + length
+    cut = start // stride * stride + step
+    while start < end:
+        stop = min(cut, end)
+        yield start, stop - start
+        start, cut = stop, cut + step
