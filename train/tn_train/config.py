@@ -30,7 +30,7 @@ class GeneratorConfig:
     @property
     def stride(self) -> int:
         """Pixels of the picture per pixel of the coarsest noise."""
-        return 2 ** (self.levels - 1)
+        return 1 << (self.levels - 1)
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,21 @@ class TrainingConfig:
     range_weight: float = 1000.0
     """Weight of the penalty on colours outside [0, 1]. A departure: the paper has none."""
     seed: int = 0
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long a run lasts in all, interruptions left out: so many steps, or so many minutes."""
+
+    steps: int | None = None
+    minutes: float | None = 10.0
+    """Heeded where `steps` is None."""
+
+    def progress(self, steps: int, seconds: float) -> float:
+        """Return how much of the run is done, 0 to 1."""
+        if self.steps is not None:
+            return min(steps / self.steps, 1.0)
+        return min(seconds / (60 * (self.minutes or 0.0)), 1.0) if self.minutes else 1.0
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ wrapped around its edges this equals the paper's circular convolutions; fed with
 endless noise plane it makes that window of an endless texture. One network serves both.
 """
 
+import itertools
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -62,7 +64,7 @@ class Generator(nn.Module):
         self.coarsest = ConvBlock(config.noise_channels, widths[-1])
         self.joins = nn.ModuleList(
             Join(coarse, config.branch, width, norm=config.join_norm)
-            for width, coarse in zip(widths, widths[1:], strict=False)
+            for width, coarse in itertools.pairwise(widths)
         )
         self.to_rgb = nn.Conv2d(widths[0], 3, 1)
 
@@ -104,7 +106,7 @@ class Generator(nn.Module):
     @property
     def halo(self) -> int:
         """Pixels of the picture on each side whose noise decides about a pixel."""
-        return max(halo * 2**level for level, halo in enumerate(self.halos))
+        return max(halo << level for level, halo in enumerate(self.halos))
 
 
 def halos(levels: int) -> tuple[list[int], list[int]]:

@@ -1,0 +1,170 @@
+"""Checkpoints: a training run as a file, to export from or to go on with.
+
+The file is `torch.save` of plain values and tensors, read with `weights_only=True`: loading one
+executes no code, whoever made it.
+"""
+
+import dataclasses
+import os
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from tn_runtime.errors import CheckpointError
+from tn_runtime.files import atomic
+from tn_runtime.spec import Exemplar
+from tn_train.config import Budget, GeneratorConfig, TrainingConfig
+from tn_train.generator import Generator
+
+FORMAT = 1
+MARK = "texture_networks_checkpoint"
+"""The key of the format number, by which a file says what it is."""
+
+
+class Crop(NamedTuple):
+    """A region of the exemplar, in its own pixels."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Record:
+    """One evaluation of a run: fixed noise, fixed BatchNorm statistics."""
+
+    step: int
+    seconds: float
+    training: float
+    """Loss of the training batch of that step."""
+    loss: float
+    layers: dict[str, float]
+    """Their sum is `loss`."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Everything about a run: what it is made from, how far it came, and how to go on.
+
+    With the defaults it is a run that has not begun.
+    """
+
+    name: str
+    preset: str
+    config: GeneratorConfig
+    training: TrainingConfig
+    budget: Budget
+    descriptor: str
+    exemplar: Exemplar
+    crop: Crop | None = None
+    """The part of the picture's file that `exemplar` is, None for all of it."""
+    steps: int = 0
+    seconds: float = 0.0
+    """Spent in training, evaluation included."""
+    loss: float = float("inf")
+    """Of `weights`: the sum over the layers, fixed noise, fixed BatchNorm statistics."""
+    weights: dict[str, Tensor] = field(default_factory=dict)
+    """The best so far, a state dict of the generator, on the CPU."""
+    state: dict[str, Any] = field(default_factory=dict)
+    """What `tn_train.loop.Run` needs to go on."""
+    history: tuple[Record, ...] = ()
+
+    def generator(self) -> Generator:
+        """Return the generator with the best weights, in eval mode, on the CPU.
+
+        Raises:
+            CheckpointError: the weights do not fit the configuration, or are not finite.
+        """
+        if not all(torch.isfinite(weight).all() for weight in self.weights.values()):
+            raise CheckpointError(f"checkpoint {self.name!r} has weights that are not finite")
+        try:
+            with torch.device("meta"):  # shapes are compared before any memory is taken
+                generator = Generator(self.config)
+            generator.load_state_dict(self.weights, assign=True)
+        except (RuntimeError, TypeError, ValueError, IndexError) as error:
+            raise CheckpointError(
+                f"checkpoint {self.name!r} contradicts itself: its weights do not fit {self.config}"
+            ) from error
+        return generator.eval()
+
+
+def save(checkpoint: Checkpoint, path: Path) -> None:
+    """Write the file, whole or not at all.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    values = {each.name: getattr(checkpoint, each.name) for each in dataclasses.fields(checkpoint)}
+    for name in ("config", "training", "budget", "exemplar"):
+        values[name] = dataclasses.asdict(values[name])
+    values["crop"] = checkpoint.crop and tuple(checkpoint.crop)
+    values["history"] = [dataclasses.asdict(record) for record in checkpoint.history]
+    with atomic(path) as temporary:
+        torch.save({MARK: FORMAT, **values}, temporary)
+
+
+def load(path: str | os.PathLike[str]) -> Checkpoint:
+    """Read and check a file; its tensors arrive on the CPU.
+
+    Raises:
+        CheckpointError: not there, not a checkpoint of this project, damaged, or of a later format.
+    """
+    data = _read(Path(path))
+    number = data.get(MARK) if isinstance(data, dict) else None
+    if not isinstance(number, int):
+        raise CheckpointError(f"{path} is not a checkpoint of tn-train")
+    if number > FORMAT:
+        raise CheckpointError(
+            f"{path} has checkpoint format {number}, this version reads up to {FORMAT}: "
+            "pip install --upgrade texture-networks"
+        )
+    try:
+        checkpoint = _build(data)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} is not a sound checkpoint of tn-train ({error})") from error
+    checkpoint.generator()  # raises where weights and configuration disagree
+    return checkpoint
+
+
+def _read(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
+    if path.is_dir():
+        raise CheckpointError(f"{path} is a directory, name a checkpoint of tn-train")
+    if not path.is_file():
+        raise CheckpointError(f"{path} does not exist; tn-train makes checkpoints")
+    # torch.save writes a zip archive. Torch's older format, which is a bare pickle, is left out.
+    if not zipfile.is_zipfile(path):
+        raise CheckpointError(f"{path} is not a checkpoint of tn-train, or it is cut off")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # torch documents no set of errors for damaged or evil archives
+        raise CheckpointError(
+            f"{path} is not a checkpoint of tn-train, or it is damaged ({type(error).__name__})"
+        ) from error
+
+
+def _build(data: dict[str, Any]) -> Checkpoint:
+    values = {each.name: data[each.name] for each in dataclasses.fields(Checkpoint)}
+    for name, kind in {"name": str, "preset": str, "descriptor": str, "steps": int}.items():
+        if not isinstance(values[name], kind):
+            raise TypeError(f"{name} is {values[name]!r}")
+    if not all(isinstance(weight, Tensor) for weight in values["weights"].values()):
+        raise TypeError("weights that are not tensors")
+    values["config"] = GeneratorConfig(**_tuples(values["config"]))
+    values["training"] = TrainingConfig(**_tuples(values["training"]))
+    values["budget"] = Budget(**values["budget"])
+    values["exemplar"] = Exemplar(**values["exemplar"])
+    values["crop"] = None if values["crop"] is None else Crop(*map(int, values["crop"]))
+    values["history"] = tuple(Record(**record) for record in values["history"])
+    values["seconds"], values["loss"] = float(values["seconds"]), float(values["loss"])
+    return Checkpoint(**values)
+
+
+def _tuples(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
