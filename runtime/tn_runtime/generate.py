@@ -45,7 +45,7 @@ def synthesize(
         ModelError: the model failed.
     """
     seeds = np.atleast_1d(np.asarray(seed, object)).tolist()  # Python integers, of any size
-    window = _window(model, size, seeds, origin, period)
+    window = check_request(model, size, seeds, origin, period)
     pictures = np.empty((len(seeds), window.height, window.width, 3), np.uint8)
     batch = max(1, tiling.TILE**2 // (window.height * window.width))
     for first in range(0, len(seeds), batch):
@@ -77,8 +77,40 @@ def bands(
         RequestError: a size, seed, origin or period that cannot be served.
         ModelError: the model failed.
     """
-    window = _window(model, size, [seed], origin, period)
+    window = check_request(model, size, [seed], origin, period)
     return (band[0] for band in _bands(model, [seed], window, period, progress))
+
+
+def check_request(
+    model: Model,
+    size: tuple[int, int],
+    seeds: Sequence[int],
+    origin: tuple[int, int],
+    period: tuple[int, int],
+) -> Window:
+    """Return the window that a request asks for; sizes and places as in `synthesize`.
+
+    Raises:
+        RequestError: it cannot be served.
+    """
+    height, width = size
+    if not all(1 <= side <= MAX_SIDE for side in size):
+        raise RequestError(f"size {width}x{height} is out of range; each side is 1 to {MAX_SIDE}")
+    if not seeds:
+        raise RequestError("there is no seed; give at least one")
+    for seed in (min(seeds), max(seeds)):
+        if not INT64_MIN <= seed <= INT64_MAX:
+            raise RequestError(f"seed {seed} is out of range; it is -2^63 to 2^63-1")
+    margin = model.spec.halo + model.spec.stride
+    for start, side in zip(origin, size, strict=True):
+        if start - margin < INT64_MIN or start + side + margin > INT64_MAX:
+            raise RequestError(
+                f"origin {origin[1]},{origin[0]} is out of range; "
+                f"the window and {margin} pixels around it must lie within -2^63 to 2^63-1"
+            )
+    for length in period:
+        _check_period(length, model.spec.stride)
+    return Window(origin[0], origin[1], height, width)
 
 
 def _bands(
@@ -114,38 +146,6 @@ def _tile(model: Model, seeds: Sequence[int], tile: Window, period: tuple[int, i
     if image.shape != expected:
         raise ModelError(f"{model.path} returned shape {image.shape}, not {expected}")
     return image
-
-
-def _window(
-    model: Model,
-    size: tuple[int, int],
-    seeds: Sequence[int],
-    origin: tuple[int, int],
-    period: tuple[int, int],
-) -> Window:
-    """Check a request.
-
-    Raises:
-        RequestError: it cannot be served; says why and what could.
-    """
-    height, width = size
-    if not all(1 <= side <= MAX_SIDE for side in size):
-        raise RequestError(f"size {width}x{height} is out of range; each side is 1 to {MAX_SIDE}")
-    if not seeds:
-        raise RequestError("there is no seed; give at least one")
-    for seed in seeds:
-        if not INT64_MIN <= seed <= INT64_MAX:
-            raise RequestError(f"seed {seed} is out of range; it is -2^63 to 2^63-1")
-    margin = model.spec.halo + model.spec.stride
-    for start, side in zip(origin, size, strict=True):
-        if start - margin < INT64_MIN or start + side + margin > INT64_MAX:
-            raise RequestError(
-                f"origin {origin[1]},{origin[0]} is out of range; "
-                f"the window and {margin} pixels around it must lie within -2^63 to 2^63-1"
-            )
-    for length in period:
-        _check_period(length, model.spec.stride)
-    return Window(origin[0], origin[1], height, width)
 
 
 def _check_period(period: int, stride: int) -> None:

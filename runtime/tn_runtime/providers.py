@@ -77,7 +77,7 @@ def cuda() -> Provider:
     """Look for reasons why CUDA cannot run here, and load its libraries if there are none."""
     ort = onnxruntime()
     if "CUDAExecutionProvider" not in ort.get_available_providers():
-        return Provider("cuda", "this build of ONNX Runtime has no CUDA (pip: onnxruntime-gpu)")
+        return Provider("cuda", "this build of ONNX Runtime has no CUDA (onnxruntime-gpu has)")
     obstacle = _driver_obstacle()
     if obstacle is None and hasattr(ort, "preload_dlls"):
         # It finds the libraries that torch or the nvidia wheels brought, and prints what it misses.
@@ -91,7 +91,7 @@ def _driver_obstacle() -> str | None:
     try:
         driver = ctypes.CDLL(library)
     except OSError:
-        return f"the NVIDIA driver's library {library} does not load (no NVIDIA GPU, or no driver)"
+        return f"no NVIDIA GPU, or no driver for it ({library} does not load)"
     status = driver.cuInit(0)
     if status != 0:
         return f"the NVIDIA driver does not start (cuInit gives error {status})"

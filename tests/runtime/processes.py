@@ -1,0 +1,44 @@
+"""Real processes: the interpreter and tn-run, with this checkout's runtime and nothing else."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import tn_runtime
+
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": str(Path(tn_runtime.__file__).parents[1]),
+    "COLUMNS": "200",
+}
+
+TN_RUN = "import sys; sys.argv[0] = 'tn-run'; from tn_runtime.cli import main; main()"
+
+
+def python(script, *arguments, **options):
+    """Run a script; stdout and stderr are captured as text unless told otherwise."""
+    options = {"capture_output": True, "text": True, "timeout": 120, **options}
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", script, *map(str, arguments)],
+        env=ENVIRONMENT,
+        check=False,
+        **options,
+    )
+
+
+def tn_run(*arguments, **options):
+    """Run the command line."""
+    return python(TN_RUN, *arguments, **options)
+
+
+def start_tn_run(*arguments, **options):
+    """Start the command line and leave it running."""
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", TN_RUN, *map(str, arguments)],
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )

@@ -1,0 +1,307 @@
+"""Pictures of every kind come in as the colours they mean; what goes out is whole, or not there."""
+
+import io
+import json
+import os
+import stat
+import sys
+import zlib
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image, ImageCms
+
+from runtime.processes import python
+from tn_runtime.errors import PictureError
+from tn_runtime.image import FORMATS, Picture, check_output, read_rgb, write_picture
+
+RED, HALF = (200, 30, 60), (100, 150, 250)
+
+
+def some_rgb(height=37, width=300, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def in_bands(array, heights=(5, 16, 1)):
+    top = 0
+    while top < len(array):
+        for height in heights:
+            if top < len(array):
+                yield array[top : top + height]
+            top += height
+
+
+def picture_of(array, **metadata):
+    return Picture(in_bands(array), array.shape[0], array.shape[1], metadata)
+
+
+def two_colours(mode):
+    image = Image.new("RGB", (2, 1))
+    image.putpixel((0, 0), RED)
+    image.putpixel((1, 0), HALF)
+    return image.quantize(2) if mode == "P" else image.convert(mode)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+@pytest.mark.parametrize("size", [(1, 1), (37, 300), (300, 37), (513, 259)])
+def test_streamed_files_hold_the_very_pixels(tmp_path, suffix, size):
+    array = some_rgb(*size)
+    write_picture(tmp_path / f"a{suffix}", picture_of(array))
+    np.testing.assert_array_equal(read_rgb(tmp_path / f"a{suffix}"), array)
+    assert [path.name for path in tmp_path.iterdir()] == [f"a{suffix}"]
+
+
+def test_png_filters_smooth_pictures_well(tmp_path):
+    ramp = np.arange(256, dtype=np.uint8)
+    array = np.stack([np.add.outer(ramp, ramp)] * 3, axis=2)
+    write_picture(tmp_path / "a.png", picture_of(array))
+    np.testing.assert_array_equal(read_rgb(tmp_path / "a.png"), array)
+    assert (tmp_path / "a.png").stat().st_size < array.size / 50
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".jpeg", ".webp"])
+def test_lossy_files_are_close(tmp_path, suffix):
+    array = np.full((40, 50, 3), (90, 160, 30), np.uint8)
+    write_picture(tmp_path / f"a{suffix}", picture_of(array))
+    assert np.abs(read_rgb(tmp_path / f"a{suffix}").astype(int) - array).max() <= 4
+
+
+def test_tiff_needs_no_imagecodecs(tmp_path):
+    script = (
+        "import sys; sys.modules['imagecodecs'] = None\n"
+        "import numpy as np\n"
+        "from tn_runtime.image import Picture, read_rgb, write_picture\n"
+        "array = np.arange(300 * 280 * 3, dtype=np.uint32).astype(np.uint8).reshape(300, 280, 3)\n"
+        "write_picture('a.tiff', Picture([array], 300, 280, {}))\n"
+        "assert (read_rgb('a.tiff') == array).all()\n"
+    )
+    done = python(script, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    with tifffile.TiffFile(tmp_path / "a.tiff") as file:
+        assert file.pages.first.compression == tifffile.COMPRESSION.ADOBE_DEFLATE
+
+
+@pytest.mark.parametrize("suffix", list(FORMATS))
+def test_metadata_is_kept(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    metadata = {"Software": "texture-networks 1.2.3", "Model": "Gewürz", "Seed": "-7"}
+    write_picture(path, picture_of(some_rgb(20, 20), **metadata))
+    with Image.open(path) as image:
+        image.load()
+        if suffix == ".png":
+            assert {key: image.text[key] for key in metadata} == metadata
+        else:
+            tags = image.tag_v2 if "tif" in suffix else image.getexif()
+            assert tags[305] == metadata["Software"]
+            assert json.loads(tags[270]) == metadata
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "RGBX", "P", "CMYK", "YCbCr"])
+def test_colour_modes(tmp_path, mode):
+    path = tmp_path / ("a.png" if mode in {"RGB", "RGBA", "P"} else "a.tiff")
+    two_colours(mode).save(path)
+    expected = np.asarray(two_colours(mode).convert("RGB")).astype(int)
+    assert np.abs(expected - [[RED, HALF]]).max() <= 5  # Pillow's palette is approximate
+    assert np.abs(read_rgb(path) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "1"])
+def test_grey_modes(tmp_path, mode):
+    two_colours("L").convert(mode).save(tmp_path / "a.png")
+    result = read_rgb(tmp_path / "a.png")
+    assert result.shape == (1, 2, 3)
+    assert (result == result[..., :1]).all()
+
+
+@pytest.mark.parametrize("kind", ["RGBA", "LA", "P"])
+def test_colours_under_alpha_are_as_stored(tmp_path, kind):
+    if kind == "P":
+        image = two_colours("P")
+        image.save(tmp_path / "a.png", transparency=bytes([0, 0]))
+    else:
+        image = two_colours(kind)
+        image.putalpha(0)
+        image.save(tmp_path / "a.png")
+    opaque = np.asarray(two_colours(kind).convert("RGB")).astype(int)
+    assert np.abs(read_rgb(tmp_path / "a.png") - opaque).max() <= 1
+
+
+def test_sixteen_bit_grey(tmp_path):
+    values = np.array([[0, 257, 32896, 65535]], np.uint16)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    tifffile.imwrite(tmp_path / "b.tiff", values, byteorder=">", photometric="minisblack")
+    for name in ("a.png", "b.tiff"):
+        assert read_rgb(tmp_path / name)[0, :, 1].tolist() == [0, 1, 128, 255]
+
+
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_sixteen_bit_and_float_colour(tmp_path, planar, channels):
+    levels = np.linspace(0, 1, 5 * 6 * channels).reshape(5, 6, channels)
+    expected = np.rint(levels[..., :3] * 255)
+    for dtype, scale in ((np.uint16, 65535), (np.float32, 1)):
+        values = (levels * scale).astype(dtype)
+        stored = np.moveaxis(values, 2, 0) if planar == "separate" else values
+        tifffile.imwrite(
+            tmp_path / "a.tiff",
+            np.ascontiguousarray(stored),
+            photometric="rgb",
+            planarconfig=planar,
+            extrasamples=["unassalpha"] * (channels - 3),
+        )
+        assert np.abs(read_rgb(tmp_path / "a.tiff") - expected).max() <= 1, dtype
+
+
+def test_float_grey_means_zero_to_one_and_is_stretched_beyond(tmp_path):
+    inside = np.array([[0, 0.25, 1]], np.float32)
+    for dtype in (np.float16, np.float32, np.float64):
+        tifffile.imwrite(tmp_path / "a.tiff", inside.astype(dtype))
+        assert read_rgb(tmp_path / "a.tiff")[0, :, 0].tolist() == [0, 64, 255]
+    tifffile.imwrite(tmp_path / "b.tiff", inside * 900 - 300)
+    assert read_rgb(tmp_path / "b.tiff")[0, :, 0].tolist() == [0, 64, 255]
+    tifffile.imwrite(tmp_path / "c.tiff", np.array([[0, np.nan]], np.float32))
+    with pytest.raises(PictureError, match="not finite"):
+        read_rgb(tmp_path / "c.tiff")
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_applied(tmp_path, orientation):
+    array = np.zeros((16, 32, 3), np.uint8)
+    array[:, :16] = 255
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(array).save(tmp_path / "a.png", exif=exif)
+    result = read_rgb(tmp_path / "a.png")
+    assert result.shape[:2] == ((16, 32) if orientation < 5 else (32, 16))
+    bright = {1: "left", 2: "right", 3: "right", 4: "left", 5: "top", 6: "top", 7: "low", 8: "low"}
+    halves = {
+        "left": result[:, :16],
+        "right": result[:, -16:],
+        "top": result[:16],
+        "low": result[-16:],
+    }
+    assert halves[bright[orientation]].all()
+
+
+def test_colour_profile_is_converted_to_srgb(tmp_path):
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
+    image = Image.new("LAB", (2, 2), (255, 128, 128))
+    image.save(tmp_path / "a.tiff", icc_profile=lab.tobytes())
+    assert read_rgb(tmp_path / "a.tiff").min() >= 253
+    image.save(tmp_path / "b.tiff")
+    assert read_rgb(tmp_path / "b.tiff").min() >= 253
+
+
+@pytest.mark.parametrize("profile", [b"nonsense", None])
+def test_foreign_colour_profile_is_ignored(tmp_path, profile):
+    if profile is None:
+        profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    two_colours("RGB").save(tmp_path / "a.png", icc_profile=profile)
+    assert read_rgb(tmp_path / "a.png").tolist() == [[list(RED), list(HALF)]]
+
+
+def png_of(width, height):
+    buffer = io.BytesIO()
+    Image.new("RGB", (1, 1)).save(buffer, "PNG")
+    data = bytearray(buffer.getvalue())
+    data[16:24] = width.to_bytes(4, "big") + height.to_bytes(4, "big")
+
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    return bytes(data)
+
+
+def jpeg_bytes():
+    buffer = io.BytesIO()
+    Image.fromarray(some_rgb()).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def tiff_bytes():
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, some_rgb().astype(np.float32), photometric="rgb")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"hello, this is no picture", "not a picture"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture"),
+        (png_of(60000, 60000), "too large"),
+        (jpeg_bytes()[:2000], "damaged"),
+        (tiff_bytes()[: len(tiff_bytes()) // 2], "damaged"),
+        (tiff_bytes()[:30], "damaged"),
+        (b"II*\0", "damaged"),
+    ],
+)
+def test_what_cannot_be_read_says_why(tmp_path, content, message):
+    path = tmp_path / "a.png"
+    path.write_bytes(content)
+    with pytest.raises(PictureError, match=message) as caught:
+        read_rgb(path)
+    assert str(path) in str(caught.value)
+
+
+def test_missing_files_and_folders_say_so(tmp_path):
+    with pytest.raises(PictureError, match=r"none\.png cannot be read"):
+        read_rgb(tmp_path / "none.png")
+    with pytest.raises(PictureError, match="is a folder"):
+        read_rgb(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "message"),
+    [
+        ("a.bmp", (1, 1), "choose one of .png"),
+        ("a", (1, 1), "no suffix"),
+        ("a.jpg", (1, 65501), "65500"),
+        ("a.webp", (16384, 1), "16383"),
+        ("a.jpg", (9000, 9000), "take .png or .tiff"),
+        ("a.png", (1, 2**31), "ask for less"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_any_work(tmp_path, name, size, message):
+    def bands():
+        raise AssertionError("work was done")
+        yield
+
+    with pytest.raises(PictureError, match=message):
+        check_output(tmp_path / name, *size)
+    with pytest.raises(PictureError, match=message):
+        write_picture(tmp_path / name, Picture(bands(), *size, {}))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["missing/a.png", "folder.png"])
+def test_where_nothing_can_be_written_says_so(tmp_path, name):
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(PictureError, match="folder"):
+        write_picture(tmp_path / name, picture_of(some_rgb(2, 2)))
+
+
+@pytest.mark.parametrize("suffix", list(FORMATS))
+def test_a_failure_midway_leaves_the_old_file(tmp_path, suffix):
+    def bands():
+        yield some_rgb(20, 20)
+        raise KeyboardInterrupt
+
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(b"old")
+    with pytest.raises(KeyboardInterrupt):
+        write_picture(path, Picture(bands(), 1000, 20, {}))
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links and devices of POSIX")
+def test_links_are_followed_and_devices_left_alone(tmp_path):
+    (tmp_path / "link.png").symlink_to(tmp_path / "target.png")
+    write_picture(tmp_path / "link.png", picture_of(some_rgb(2, 2)))
+    assert (tmp_path / "link.png").is_symlink()
+    assert (tmp_path / "target.png").is_file()
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(PictureError, match="not a regular file"):
+        write_picture(tmp_path / "pipe.png", picture_of(some_rgb(2, 2)))
+    assert stat.S_ISFIFO((tmp_path / "pipe.png").stat().st_mode)
