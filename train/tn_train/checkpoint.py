@@ -9,7 +9,7 @@ import os
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,21 +17,12 @@ from torch import Tensor
 from tn_runtime.errors import CheckpointError
 from tn_runtime.files import atomic
 from tn_runtime.spec import Exemplar
-from tn_train.config import Budget, GeneratorConfig, TrainingConfig
+from tn_train.config import Budget, Crop, GeneratorConfig, TrainingConfig
 from tn_train.generator import Generator
 
 FORMAT = 1
 MARK = "texture_networks_checkpoint"
 """The key of the format number, by which a file says what it is."""
-
-
-class Crop(NamedTuple):
-    """A region of the exemplar, in its own pixels."""
-
-    x: int
-    y: int
-    width: int
-    height: int
 
 
 @dataclass(frozen=True)
@@ -67,7 +58,10 @@ class Checkpoint:
     seconds: float = 0.0
     """Spent in training, evaluation included."""
     loss: float = float("inf")
-    """Of `weights`: the sum over the layers, fixed noise, fixed BatchNorm statistics."""
+    """Of `weights`: the sum over the layers, fixed noise, fixed BatchNorm statistics.
+
+    Infinite until a first evaluation.
+    """
     weights: dict[str, Tensor] = field(default_factory=dict)
     """The best so far, a state dict of the generator, on the CPU."""
     state: dict[str, Any] = field(default_factory=dict)
@@ -102,7 +96,7 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
     values = {each.name: getattr(checkpoint, each.name) for each in dataclasses.fields(checkpoint)}
     for name in ("config", "training", "budget", "exemplar"):
         values[name] = dataclasses.asdict(values[name])
-    values["crop"] = checkpoint.crop and tuple(checkpoint.crop)
+    values["crop"] = checkpoint.crop and dataclasses.asdict(checkpoint.crop)
     values["history"] = [dataclasses.asdict(record) for record in checkpoint.history]
     with atomic(path) as temporary:
         torch.save({MARK: FORMAT, **values}, temporary)
@@ -160,7 +154,7 @@ def _build(data: dict[str, Any]) -> Checkpoint:
     values["training"] = TrainingConfig(**_tuples(values["training"]))
     values["budget"] = Budget(**values["budget"])
     values["exemplar"] = Exemplar(**values["exemplar"])
-    values["crop"] = None if values["crop"] is None else Crop(*map(int, values["crop"]))
+    values["crop"] = values["crop"] and Crop(**values["crop"])
     values["history"] = tuple(Record(**record) for record in values["history"])
     values["seconds"], values["loss"] = float(values["seconds"]), float(values["loss"])
     return Checkpoint(**values)

@@ -4,7 +4,11 @@ A configuration is saved whole in the checkpoint and rebuilt with `Config(**save
 the command line come from here, so there is one truth.
 """
 
+import re
 from dataclasses import dataclass, field
+from typing import Self
+
+from tn_runtime.errors import RequestError
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,32 @@ class TrainingConfig:
     range_weight: float = 1000.0
     """Weight of the penalty on colours outside [0, 1]. A departure: the paper has none."""
     seed: int = 0
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A region of the exemplar, in its own pixels."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `X,Y,WxH`.
+
+        Raises:
+            RequestError: another form, or an empty region.
+        """
+        match = re.fullmatch(r"(\d{1,9}),(\d{1,9}),(\d{1,9})x(\d{1,9})", text.strip())
+        crop = cls(*map(int, match.groups())) if match else None
+        if crop is None or crop.width == 0 or crop.height == 0:
+            raise RequestError(f"crop {text!r} is no region: write X,Y,WxH, such as 100,50,300x200")
+        return crop
+
+    def __str__(self) -> str:
+        return f"{self.x},{self.y},{self.width}x{self.height}"
 
 
 @dataclass(frozen=True)

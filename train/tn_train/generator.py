@@ -81,8 +81,8 @@ class Generator(nn.Module):
         x = self.coarsest(noise[-1])
         for level in reversed(range(self.config.levels - 1)):
             x = F.interpolate(x, scale_factor=2, mode="nearest")
-            crop = self.crops[level]
-            x = x[..., crop : x.shape[-2] - crop, crop : x.shape[-1] - crop]
+            if crop := self.crops[level]:
+                x = x[..., crop:-crop, crop:-crop]
             x = self.joins[level](x, self.branches[level](noise[level]))
         return self.to_rgb(x)  # type: ignore[no-any-return]
 

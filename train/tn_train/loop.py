@@ -1,0 +1,279 @@
+"""The training loop: steps, evaluations, the way back after a divergence. Any device, any task.
+
+It prints nothing and writes nothing; it tells `report` after every step what happened.
+"""
+
+import copy
+import dataclasses
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from tn_runtime.errors import CheckpointError, RequestError, TrainingError
+from tn_train.checkpoint import Checkpoint, Record
+from tn_train.generator import Generator
+from tn_train.interrupt import Interrupted, deferred
+
+EVALUATE_EVERY = 10
+"""Steps; an evaluation costs about a third of a step."""
+FLOOR = 0.02
+"""Where the cosine ends, of the learning rate."""
+DIVERGED = 10.0
+"""Times the best loss: an evaluation above it counts as a divergence."""
+BACKOFF = 0.25
+"""The learning rate after a divergence, of that before."""
+MAX_DIVERGENCES = 5
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Of one training batch, scalars with gradients."""
+
+    layers: dict[str, Tensor]
+    """What is shown."""
+    penalty: Tensor
+    """What is minimised beside it."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Of the generator as the exported model runs."""
+
+    loss: float
+    layers: dict[str, float]
+    pictures: Tensor
+    """float32 (N, 3, H, W), RGB in [0, 1], on the CPU."""
+    flat: bool
+    """The pictures show next to nothing."""
+
+
+class Task(Protocol):
+    """What is trained: the one thing that differs between kinds of generators."""
+
+    def losses(self, generator: Generator, rng: torch.Generator) -> Losses:
+        """Return the losses of a new batch; all randomness comes from `rng`."""
+
+    def evaluate(self, generator: Generator) -> Evaluation:
+        """Measure the generator, the same way each time; its BatchNorm statistics may be set."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """One step, done."""
+
+    step: int
+    loss: float
+    """Of the training batch; not finite where the step was taken back."""
+    seconds: float
+    progress: float
+    """0 to 1."""
+    left: float
+    """Seconds, an estimate."""
+    evaluation: Evaluation | None
+    """Made after this step, if one was."""
+    best: float
+    """Loss of the best evaluation, infinite before the first."""
+    divergences: int
+    """So far in this run."""
+
+
+class Run:
+    """A training run in motion: everything that changes from step to step."""
+
+    def __init__(self, checkpoint: Checkpoint, device: torch.device) -> None:
+        """Begin the run, or go on with it if the checkpoint has steps.
+
+        Raises:
+            CheckpointError: its state does not fit its configuration.
+        """
+        self.origin = checkpoint
+        training = checkpoint.training
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(training.seed)
+            generator = Generator(checkpoint.config)
+        self.generator = generator.to(device)
+        self.generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # untyped
+        self.optimizer = torch.optim.Adam(self.generator.parameters(), training.learning_rate)
+        self.rng = torch.Generator().manual_seed(training.seed)
+        self.step = checkpoint.steps
+        self.seconds = checkpoint.seconds
+        self.history = list(checkpoint.history)
+        self.best_loss = checkpoint.loss
+        self.best = checkpoint.weights
+        self.divergences = 0
+        if checkpoint.state:
+            self._restore(checkpoint.state)
+
+    @property
+    def progress(self) -> float:
+        """How much of the budget is spent, 0 to 1."""
+        return self.origin.budget.progress(self.step, self.seconds)
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the next step: half a cosine down to a floor, smaller after divergences."""
+        cosine = (1 + math.cos(math.pi * self.progress)) / 2
+        backoff = BACKOFF**self.divergences
+        return self.origin.training.learning_rate * backoff * (FLOOR + (1 - FLOOR) * cosine)
+
+    def descend(self, losses: Losses) -> bool:
+        """Take a step down; return False, and take none, where loss or gradient is not finite."""
+        self.optimizer.zero_grad()
+        total = sum(losses.layers.values(), losses.penalty)
+        total.backward()  # type: ignore[no-untyped-call]
+        gradients = [p.grad for p in self.generator.parameters() if p.grad is not None]
+        if not torch.isfinite(total + nn.utils.get_total_norm(gradients)):
+            return False
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate
+        self.optimizer.step()
+        return True
+
+    def diverged(self, evaluation: Evaluation) -> bool:
+        """Tell whether an evaluation is far worse than the best."""
+        return not evaluation.loss <= DIVERGED * self.best_loss  # true for nan, too
+
+    def keep(self, evaluation: Evaluation, training_loss: float) -> None:
+        """Note an evaluation; its weights are the best if its loss is."""
+        self.history.append(
+            Record(self.step, self.seconds, training_loss, evaluation.loss, evaluation.layers)
+        )
+        if evaluation.loss < self.best_loss and not evaluation.flat:
+            self.best_loss = evaluation.loss
+            self.best = _copied(self.generator.state_dict())
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return a copy of weights and optimiser, to go back to."""
+        return {
+            "generator": _copied(self.generator.state_dict()),
+            "optimizer": copy.deepcopy(self.optimizer.state_dict()),
+        }
+
+    def go_back(self, snapshot: dict[str, Any]) -> None:
+        """Go back to a good state and make smaller steps from there.
+
+        Raises:
+            TrainingError: that has happened too often.
+        """
+        self.divergences += 1
+        if self.divergences > MAX_DIVERGENCES:
+            raise TrainingError(
+                f"training diverged {self.divergences} times, the last at step {self.step}, each "
+                "time with a smaller step: try another --seed, --layers or part of the picture"
+            )
+        self._load(snapshot)
+
+    def checkpoint(self) -> Checkpoint:
+        """Return the run as it stands, to save."""
+        state = self.snapshot() | {"rng": self.rng.get_state(), "divergences": self.divergences}
+        return dataclasses.replace(
+            self.origin,
+            steps=self.step,
+            seconds=self.seconds,
+            loss=self.best_loss,
+            weights=self.best or state["generator"],
+            state=state,
+            history=tuple(self.history),
+        )
+
+    def _load(self, snapshot: dict[str, Any]) -> None:
+        self.generator.load_state_dict(snapshot["generator"])
+        self.optimizer.load_state_dict(copy.deepcopy(snapshot["optimizer"]))
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        try:
+            self._load(state)
+            self.rng.set_state(state["rng"])
+            self.divergences = int(state["divergences"])
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise CheckpointError(
+                f"checkpoint {self.origin.name!r} has no sound state to go on from"
+            ) from error
+        if not math.isfinite(self.best_loss):
+            self.best = {}  # it was saved before its first evaluation
+
+
+def train(run: Run, task: Task, report: Callable[[Event], None]) -> None:
+    """Train until the budget is spent.
+
+    Args:
+        run: changed in place. It is whole while `report` runs and after this returned or raised
+            Interrupted: `run.checkpoint()` can then be saved, and resumed bit for bit.
+        task: makes the batches and the evaluations.
+        report: called after every step; it may raise Interrupted, too.
+
+    Raises:
+        TrainingError: it diverged too often, or nothing worth keeping was made.
+        Interrupted: Ctrl-C was pressed; it takes effect after the step.
+    """
+    good = run.snapshot()
+    start = time.perf_counter() - run.seconds
+    with deferred() as interrupted:
+        while run.progress < 1:
+            losses = task.losses(run.generator.train(), run.rng)
+            loss = sum(layer.item() for layer in losses.layers.values())
+            sound = run.descend(losses)
+            run.step += 1
+            run.seconds = time.perf_counter() - start
+
+            evaluation = None
+            if sound and (run.step % EVALUATE_EVERY == 0 or run.progress >= 1):
+                evaluation = task.evaluate(run.generator)
+                sound = not run.diverged(evaluation)
+                run.seconds = time.perf_counter() - start
+            if not sound:
+                run.go_back(good)
+            elif evaluation:
+                run.keep(evaluation, loss)
+                good = run.snapshot()
+
+            report(_event(run, loss, evaluation if sound else None))
+            if interrupted():
+                raise Interrupted
+    if not run.best:
+        raise TrainingError(
+            f"after {run.step} steps there is no picture worth keeping: "
+            "give it more --minutes or --steps, or another --seed"
+        )
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device of that name; `auto` is the first of cuda, mps, cpu that is there.
+
+    Raises:
+        RequestError: no such device here.
+    """
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        return torch.device(next(kind for kind, is_there in there.items() if is_there))
+    if not there.get(name):
+        names = ", ".join(["auto", *(kind for kind, is_there in there.items() if is_there)])
+        raise RequestError(f"device {name!r} is not here; choose from {names}")
+    return torch.device(name)
+
+
+def _event(run: Run, loss: float, evaluation: Evaluation | None) -> Event:
+    left = run.seconds * (1 - run.progress) / run.progress
+    return Event(
+        step=run.step,
+        loss=loss,
+        seconds=run.seconds,
+        progress=run.progress,
+        left=left,
+        evaluation=evaluation,
+        best=run.best_loss,
+        divergences=run.divergences,
+    )
+
+
+def _copied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}

@@ -1,0 +1,120 @@
+"""What a texture generator is trained on: samples from noise against the exemplar's statistics."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from tn_runtime.errors import RequestError
+from tn_train import noise
+from tn_train.config import TrainingConfig
+from tn_train.descriptor import Descriptor, fast_precision
+from tn_train.generator import Generator
+from tn_train.loop import Evaluation, Losses
+from tn_train.losses import TextureLoss, range_penalty
+
+EVALUATION_SEED = 2016
+"""The same for all runs, so that their losses can be compared."""
+SAMPLES = 2
+LARGEST = 256
+"""Side of the samples for evaluation, pixels, whatever the exemplar's size."""
+CALIBRATION_BATCHES = 2
+CONTRAST = 0.05
+"""Of the exemplar's: a sample with less is called flat."""
+
+
+class TextureTask:
+    """Draws batches of samples and compares them with the exemplar."""
+
+    def __init__(self, descriptor: Descriptor, exemplar: Tensor, training: TrainingConfig) -> None:
+        """Measure the exemplar, float32 (1, 3, H, W), RGB in [0, 1], on the descriptor's device."""
+        self.training = training
+        self.device = exemplar.device
+        # bf16 where the descriptor computes in it: the same loss in two thirds of the time. The
+        # weights and their gradients stay fp32, and so does evaluation.
+        self.precision = fast_precision(exemplar.device)
+        self.loss = TextureLoss(
+            descriptor, exemplar, normalize_gradients=training.normalize_gradients
+        ).to(exemplar.device)
+        self.exemplar = exemplar
+        self.forward = self._forward
+
+    def losses(self, generator: Generator, rng: torch.Generator) -> Losses:
+        """Return the losses of a new batch."""
+        return Losses(*self.forward(generator, self._batch(generator, rng)))
+
+    def compile(self, generator: Generator) -> None:
+        """Compile the forward and backward pass, and try them out.
+
+        Raises:
+            RequestError: that does not work here.
+        """
+        self.forward = torch.compile(self._forward)
+        try:
+            layers, penalty = self.forward(generator, self._batch(generator, torch.Generator()))
+            sum(layers.values(), penalty).backward()  # type: ignore[no-untyped-call]
+        except Exception as error:  # compilers fail in many ways, none of them documented
+            reason = str(error).strip().partition("\n")[0]
+            raise RequestError(f"--compile does not work here, leave it out ({reason})") from error
+
+    @torch.no_grad()
+    def evaluate(self, generator: Generator) -> Evaluation:
+        """Measure the generator as the exported model runs: fixed statistics, fp32, fixed noise."""
+        rng = torch.Generator().manual_seed(EVALUATION_SEED)
+        self._calibrate(generator, rng)
+        height, width = (
+            max(min(side, LARGEST) // generator.config.stride, 1) * generator.config.stride
+            for side in self.exemplar.shape[-2:]
+        )
+        pictures = generator(*self._to_device(noise.draw(generator, SAMPLES, height, width, rng)))
+        layers = {name: loss.item() for name, loss in self.loss(pictures).items()}
+        pictures = pictures.clamp(0, 1)
+        flat = _contrast(pictures) < CONTRAST * _contrast(self.exemplar)
+        return Evaluation(sum(layers.values()), layers, pictures.cpu(), flat=flat)
+
+    def _forward(self, generator: Generator, z: list[Tensor]) -> tuple[dict[str, Tensor], Tensor]:
+        """Return the loss of each layer and the penalty."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            pictures = generator(*z)
+        pictures = pictures.float()
+        return self.loss(pictures), self.training.range_weight * range_penalty(pictures)
+
+    def _batch(self, generator: Generator, rng: torch.Generator) -> list[Tensor]:
+        side = self.training.sample
+        return self._to_device(noise.draw(generator, self.training.batch, side, side, rng))
+
+    def _calibrate(self, generator: Generator, rng: torch.Generator) -> None:
+        """Set the BatchNorm statistics to those of the present weights; leave it in eval mode.
+
+        The running means lag behind the weights while these move fast: on dead_leaves the loss in
+        eval mode was RUNNING with them and CALIBRATED with statistics measured afresh.
+        """
+        with _fresh_statistics(generator):
+            for _ in range(CALIBRATION_BATCHES):
+                generator(*self._batch(generator, rng))
+        generator.eval()
+
+    def _to_device(self, z: list[Tensor]) -> list[Tensor]:
+        return [level.to(self.device, memory_format=torch.channels_last) for level in z]
+
+
+@contextmanager
+def _fresh_statistics(generator: nn.Module) -> Iterator[None]:
+    """Let every BatchNorm average its statistics anew, over the batches of the body."""
+    norms = [m for m in generator.modules() if isinstance(m, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain average over the batches
+    generator.train()
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+
+
+def _contrast(pictures: Tensor) -> float:
+    """Return the largest standard deviation of any channel of any picture."""
+    return pictures.std(dim=(-2, -1)).max().item()
