@@ -1,0 +1,42 @@
+"""tn-export: from a checkpoint of tn-train to one self-contained ONNX file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tn_runtime import console
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="What tn-train wrote.", metavar="NAME.pt")],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Default: beside the checkpoint.", metavar="NAME.onnx"),
+    ] = None,
+) -> None:
+    """Export a trained generator to one ONNX file and prove that it computes the same.
+
+    The file needs nothing but ONNX Runtime: seed, origin, size and period in, pixels out.
+    """
+    output = output or checkpoint.with_suffix(".onnx")
+    if output.suffix.lower() != ".onnx":
+        raise typer.BadParameter(f"{output} is not a name for an ONNX file: end it in .onnx")
+    from tn_export.model import export as write
+    from tn_train.checkpoint import load
+
+    spec = write(load(checkpoint), output)
+    parity = spec.parity
+    console.result(
+        f"{output}  {output.stat().st_size / 1000:.0f} kB, "
+        f"{spec.generator.parameters:,} parameters; equal to PyTorch on {parity.windows} windows "
+        f"within {parity.float_error:.1g} (pixels: {parity.pixel_error} of 255 levels)"
+    )
+
+
+def main() -> None:
+    """Run the command line."""
+    console.run(app)

@@ -1,0 +1,69 @@
+"""What all floors' tests share: a tiny generator, its checkpoint and its model file."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from tn_export.model import export
+from tn_runtime.spec import Exemplar
+from tn_train.checkpoint import Checkpoint, save
+from tn_train.config import Budget, GeneratorConfig, TrainingConfig
+from tn_train.generator import Generator
+
+TINY = GeneratorConfig(widths=(12, 16, 8))
+
+
+def untrained(config: GeneratorConfig) -> Generator:
+    """A generator with BatchNorm statistics as varied as a trained one's, in eval mode."""
+    torch.manual_seed(0)
+    generator = Generator(config)
+    for module in generator.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.uniform_(-0.5, 0.5)
+            module.running_var.uniform_(0.5, 2)
+            module.weight.data.uniform_(0.5, 2)
+            module.bias.data.uniform_(-1, 1)
+    generator.to_rgb.bias.data.fill_(0.5)
+    return generator.eval()
+
+
+def checkpoint_of(generator: Generator) -> Checkpoint:
+    return Checkpoint(
+        name="tiny",
+        preset="paper",
+        config=generator.config,
+        training=TrainingConfig(),
+        budget=Budget(),
+        descriptor="vgg16",
+        exemplar=Exemplar("leaves.png", "0" * 64, 64, 48, credit="A. Nyone", license="CC0"),
+        weights=generator.state_dict(),
+        steps=7,
+        seconds=1.5,
+        loss=0.25,
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_generator() -> Generator:
+    return untrained(TINY)
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tiny_generator: Generator, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("checkpoint") / "tiny.pt"
+    save(checkpoint_of(tiny_generator), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_generator: Generator, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "tiny.onnx"
+    export(checkpoint_of(tiny_generator), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_model_bytes(tiny_model: Path) -> bytes:
+    return tiny_model.read_bytes()
