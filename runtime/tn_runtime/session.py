@@ -34,6 +34,9 @@ OUTPUTS: dict[str, Ports] = {
     "texture": {"image": ("tensor(uint8)", 4)},
 }
 
+NO_FOLDER = str(MODELS / "no-external-data")
+"""A folder that does not exist, for data outside the model file to be looked for in."""
+
 PICKLE = b"\x80"
 ZIP = b"PK\x03\x04"
 
@@ -63,7 +66,9 @@ class Model:
         try:
             [image] = self.session.run(["image"], inputs)
         except Exception as error:  # ONNX Runtime's exceptions have no common base but this
-            raise ModelError(f"{self.path} failed in ONNX Runtime: {_first_line(error)}") from error
+            raise ModelError(
+                f"{self.path} failed in ONNX Runtime: {_first_line(str(error))}"
+            ) from error
         return np.asarray(image, dtype=np.uint8)
 
 
@@ -131,7 +136,7 @@ def _read(path: Path) -> bytes:
     if data.startswith((PICKLE, ZIP)) or data[8:9] == b"{":  # torch.save, old and new; safetensors
         raise ModelError(
             f"{path} is a checkpoint, not an ONNX file; export it first: "
-            f"tn-export {path} -o {path.with_suffix('.onnx')}"
+            f"tn-export {path} -o NAME.onnx"
         )
     return data
 
@@ -172,15 +177,22 @@ def _open(data: bytes, path: Path, provider: Literal["cuda", "cpu"], threads: in
     # Under ENABLE_ALL the pixels are the same for any number of threads, batch and tile; under
     # ENABLE_EXTENDED some differ by one level.
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    # A model given as bytes still reaches data files in the working directory; here it cannot.
+    options.add_session_config_entry(
+        "session.model_external_initializers_file_folder_path", NO_FOLDER
+    )
     if threads is not None:
         options.intra_op_num_threads = threads
     try:
-        # From bytes, never by path: data outside the file is then out of reach.
         return ort.InferenceSession(data, options, providers=providers.entries(provider))
     except Exception as error:  # ONNX Runtime's exceptions have no common base but this
-        raise ModelError(
-            f"{path} is not an ONNX model that can run, or is damaged: {_first_line(error)}"
-        ) from error
+        raise ModelError(f"{path} {_refusal(str(error))}") from error
+
+
+def _refusal(message: str) -> str:
+    if "external data" in message.lower():
+        return "keeps data in other files; a model of this project is one file: export it again"
+    return f"is not an ONNX model that can run, or is damaged: {_first_line(message)}"
 
 
 def _spec(session: Any, path: Path) -> ModelSpec:  # noqa: ANN401 - untyped package
@@ -212,5 +224,5 @@ def _describe(ports: Ports) -> str:
     return ", ".join(f"{name} {kind} of rank {rank}" for name, (kind, rank) in ports.items())
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0][:300]
+def _first_line(message: str) -> str:
+    return message.strip().partition("\n")[0][:300]

@@ -1,0 +1,282 @@
+"""tn-run as people and scripts meet it: real processes, their output and their exit codes."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from runtime import contract
+from runtime.processes import python, start_tn_run, tn_run
+from tn_runtime.image import read_rgb
+from tn_runtime.session import shipped
+from tn_runtime.version import __version__
+
+POSIX = pytest.mark.skipif(sys.platform == "win32", reason="signals, devices, limits of POSIX")
+
+
+def succeeds(*arguments, **options):
+    done = tn_run(*arguments, **options)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def fails(*arguments, **options):
+    """Run, and return the one error line."""
+    done = tn_run(*arguments, **options)
+    assert done.returncode == 2, done
+    return the_error(done.stderr)
+
+
+def the_error(stderr):
+    assert "Traceback" not in stderr
+    lines = [line for line in stderr.splitlines() if line.startswith("error: ")]
+    others = [line for line in stderr.splitlines() if not line.startswith(("error: ", "runs on "))]
+    assert (len(lines), others) == (1, []), stderr
+    return lines[0]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["texture", "--help"], ["--version"], []])
+def test_help_is_light(arguments):
+    script = (
+        "import sys, io, contextlib\n"
+        "sys.argv[0] = 'tn-run'\n"
+        "from tn_runtime.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "heavy = {'numpy', 'onnxruntime', 'PIL', 'tifffile'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = python(script, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert __version__ in done.stdout or "Usage" in done.stdout
+
+
+def test_a_picture_is_what_the_model_makes(plain_model, tmp_path):
+    done = succeeds(
+        *("texture", plain_model, "-o", tmp_path / "a.png", "--size", "700x33"),
+        *("--seed", "-4", "--origin", "-50,1000000000"),
+    )
+    expected = contract.expected((33, 700), -4, (10**9, -50))
+    np.testing.assert_array_equal(read_rgb(tmp_path / "a.png"), expected)
+    assert done.stdout.count("\n") == 1
+    assert "a.png" in done.stdout
+    assert done.stderr.startswith("runs on ")
+    assert done.stderr.count("\n") == 1
+    with Image.open(tmp_path / "a.png") as image:
+        image.load()
+        assert image.text == {
+            "Software": f"texture-networks {__version__}",
+            "Model": "plain",
+            "Seed": "-4",
+            "Size": "700x33",
+            "Origin": "-50,1000000000",
+            "Period": "0,0",
+        }
+
+
+@pytest.mark.parametrize(
+    ("option", "period"),
+    [("--tileable", (32, 64)), ("--tileable-x", (0, 64)), ("--tileable-y", (32, 0))],
+)
+def test_tileable(plain_model, tmp_path, option, period):
+    output = tmp_path / "a.tiff"
+    succeeds("texture", plain_model, "-o", output, "--size", "64x32", "--origin", "9,9", option)
+    expected = contract.expected((32, 64), 0, (9, 9), period)
+    np.testing.assert_array_equal(read_rgb(output), expected)
+
+
+def test_a_range_of_seeds_makes_numbered_files_and_json_names_them(plain_model, tmp_path):
+    done = succeeds(
+        *("texture", plain_model, "-o", tmp_path / "a.png", "--size", "5", "--seed", "8..10"),
+        *("--json", "--provider", "cpu", "--threads", "1"),
+    )
+    facts = json.loads(done.stdout)
+    names = [str(tmp_path / f"a_{number}.png") for number in ("08", "09", "10")]
+    assert facts["outputs"] == names
+    assert (facts["provider"], facts["seeds"], facts["model"]) == ("cpu", [8, 9, 10], "plain")
+    assert facts["seconds"] >= 0
+    assert done.stderr == ""
+    for name, seed in zip(names, (8, 9, 10), strict=True):
+        np.testing.assert_array_equal(read_rgb(name), contract.expected((5, 5), seed))
+
+
+def test_a_sheet_is_one_file(plain_model, tmp_path):
+    succeeds(
+        *("texture", plain_model, "-o", tmp_path / "a.png"),
+        *("--size", "30x20", "--seed", "1..4", "--sheet"),
+    )
+    sheet = read_rgb(tmp_path / "a.png")
+    np.testing.assert_array_equal(sheet[-20:, -30:], contract.expected((20, 30), 4))
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_stdout_takes_a_png(plain_model, tmp_path):
+    with (tmp_path / "a.png").open("wb") as file:
+        done = tn_run(
+            *("texture", plain_model, "-o", "-", "--size", "600x40"),
+            capture_output=False,
+            stdout=file,
+            stderr=subprocess.PIPE,
+        )
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_array_equal(read_rgb(tmp_path / "a.png"), contract.expected((40, 600)))
+
+
+def test_info_and_models_speak_json(plain_model):
+    facts = json.loads(succeeds("info", plain_model, "--json").stdout)
+    assert facts["path"] == str(plain_model)
+    assert (facts["name"], facts["kind"], facts["stride"]) == ("plain", "texture", 4)
+    assert facts["exemplar"]["name"] == "nothing.png"
+    shown = succeeds("info", plain_model).stdout
+    assert "exemplar.name" in shown
+    known = json.loads(succeeds("models", "--json").stdout)
+    assert [each["name"] for each in known] == list(shipped())
+    assert all(each["kind"] and each["path"] for each in known)
+
+
+def test_doctor_speaks_json():
+    facts = json.loads(succeeds("doctor", "--json").stdout)
+    assert [each["name"] for each in facts["providers"]] == ["cuda", "cpu"]
+    assert "cpu: runs" in succeeds("doctor").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--size", "12by7"], "give WxH"),
+        (["--size", "0"], "size 0x0"),
+        (["--seed", "one"], "give a number"),
+        (["--seed", "9..1"], "write it 1..9"),
+        (["--seed", "0..1000000"], "at most 100000"),
+        (["--seed", str(2**63)], "out of range"),
+        (["--origin", "5"], "give X,Y"),
+        (["--sheet"], "--sheet needs several seeds"),
+        (["--tileable", "--size", "101x64"], "the nearest is 100 or 104"),
+        (["--provider", "tpu"], "'auto', 'cuda', 'cpu'"),
+        (["--threads", "0"], "0 threads"),
+        (["--threads", "many"], "--threads"),
+        (["--colour"], "No such option: --colour (see tn-run texture --help)"),
+        (["-o", "a.bmp"], "choose one of .png"),
+        (["-o", "a.webp", "--size", "20000x1"], "take .png or .tiff"),
+        (["-o", "none/a.png"], "does not exist"),
+        (["-o", "-", "--json"], "both want stdout"),
+        (["-o", "-", "--seed", "1..2"], "takes one picture"),
+    ],
+)
+def test_what_the_user_can_mend_is_one_line(plain_model, tmp_path, arguments, message):
+    error = fails("texture", plain_model, "-o", "a.png", *arguments, cwd=tmp_path)
+    assert message in error
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["info", "texture"])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "neither a file nor the name"),
+        (b"", "is empty"),
+        (b"PK\x03\x04", "tn-export"),
+        (contract.model_bytes()[:300], "is not an ONNX model"),
+        (contract.model_bytes(metadata={}), "another project"),
+    ],
+)
+def test_bad_models_are_one_line(tmp_path, command, content, message):
+    path = tmp_path / "bad.onnx"
+    if content is not None:
+        path.write_bytes(content)
+    output = ["-o", tmp_path / "a.png"] if command == "texture" else []
+    assert message in fails(command, path, *output)
+    assert not (tmp_path / "a.png").exists()
+
+
+@pytest.mark.parametrize("arguments", [["paint"], ["texture"], ["info"]])
+def test_usage_errors_point_to_the_help(arguments):
+    assert "--help)" in fails(*arguments)
+
+
+@POSIX
+@pytest.mark.parametrize("suffix", [".png", ".tiff", ".jpg", ".webp"])
+def test_a_full_disk_leaves_nothing(plain_model, tmp_path, suffix):
+    import resource
+
+    def small_files():
+        # Beyond the limit a write fails as on a full disk, once the signal is ignored.
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))
+
+    error = fails(
+        *("texture", plain_model, "-o", tmp_path / f"a{suffix}", "--size", "600"),
+        preexec_fn=small_files,
+    )
+    assert f"a{suffix} cannot be written: File too large" in error
+    assert list(tmp_path.iterdir()) == []
+
+
+@POSIX
+@pytest.mark.parametrize("command", [["texture", "-o", "-", "--size", "600"], ["info"]])
+def test_a_full_disk_behind_stdout_is_an_error(plain_model, command):
+    with open("/dev/full", "wb") as full:  # noqa: PTH123
+        done = tn_run(
+            command[0],
+            plain_model,
+            *command[1:],
+            capture_output=False,
+            stdout=full,
+            stderr=subprocess.PIPE,
+        )
+    assert done.returncode == 2
+    assert "No space left" in the_error(done.stderr)
+
+
+@POSIX
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "terminate"]
+)
+@pytest.mark.parametrize("suffix", [".png", ".tiff", ".jpg"])
+def test_an_interrupted_run_leaves_nothing(plain_model, tmp_path, number, code, suffix):
+    size = "8000x8000" if suffix == ".jpg" else "20000x20000"
+    process = start_tn_run("texture", plain_model, "-o", tmp_path / f"a{suffix}", "--size", size)
+    assert process.stderr.readline().startswith("runs on")
+    while suffix != ".jpg" and not list(tmp_path.iterdir()) and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stdout) == (code, "")
+    assert stderr == ("error: interrupted\n" if code == 130 else "")
+    assert list(tmp_path.iterdir()) == []
+
+
+@POSIX
+def test_a_closed_pipe_ends_quietly(plain_model):
+    process = start_tn_run("texture", plain_model, "-o", "-", "--size", "20000x20000")
+    process.stdout.buffer.read(10)
+    process.stdout.close()
+    stderr = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(timeout=60) == 1
+    assert "error" not in stderr
+    assert "Traceback" not in stderr
+
+
+def test_the_file_runs_under_onnx_runtime_alone(tiny_model, tmp_path):
+    succeeds(
+        *("texture", tiny_model, "-o", tmp_path / "a.png", "--size", "70x40", "--origin=-3,5"),
+        *("--seed", "6"),
+    )
+    script = """
+import sys
+sys.modules["tn_runtime"] = None
+import numpy as np, onnxruntime
+session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
+integers = {"seed": [6], "origin": [5, -3], "size": [40, 70], "period": [0, 0]}
+[image] = session.run(None, {name: np.array(value) for name, value in integers.items()})
+np.save(sys.argv[2], image[0])
+"""
+    done = python(script, tiny_model, tmp_path / "a.npy")
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), read_rgb(tmp_path / "a.png"))

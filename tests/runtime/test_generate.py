@@ -1,0 +1,169 @@
+"""A window of the plane is the same pixels however it is asked for."""
+
+import numpy as np
+import pytest
+
+from runtime import contract
+from runtime.processes import python
+from tn_runtime import bands, load, synthesize, tiling
+from tn_runtime.errors import RequestError
+from tn_runtime.generate import INT64_MAX, INT64_MIN
+from tn_runtime.sheet import GAP, sheet_bands, sheet_size
+from tn_runtime.tiling import Window
+
+
+@pytest.fixture(scope="module")
+def plain(plain_model):
+    return load(plain_model, "cpu", threads=1)
+
+
+@pytest.fixture(scope="module")
+def tiny(tiny_model):
+    return load(tiny_model, "cpu")
+
+
+def equal(left, right):
+    np.testing.assert_array_equal(left, right)
+
+
+# Geometry
+
+
+@pytest.mark.parametrize("stride", [1, 16, 1024])
+@pytest.mark.parametrize(("start", "length"), [(0, 1), (-5, 5000), (10**18 + 3, 1537), (512, 512)])
+def test_cuts_lie_on_the_stride_and_cover_the_window(stride, start, length):
+    window = Window(start, -start, length, length)
+    rows = list(tiling.bands(window, stride))
+    assert [row.y for row in rows[1:]] == [row.y + row.height for row in rows[:-1]]
+    assert sum(row.height for row in rows) == length
+    assert all(row.y % stride == 0 for row in rows[1:])
+    parts = list(tiling.tiles(rows[0], stride))
+    assert sum(part.width for part in parts) == length
+    assert all(part.x % stride == 0 for part in parts[1:])
+    assert all(0 < part.width <= max(stride, tiling.TILE) for part in parts)
+    assert tiling.count(window, stride) == len(rows) * len(parts)
+
+
+def test_very_wide_windows_have_low_bands():
+    rows = list(tiling.bands(Window(0, 0, 4096, 10**6), 16))
+    assert all(3 * row.height * row.width <= tiling.BAND_BYTES for row in rows)
+
+
+# Requests
+
+
+@pytest.mark.parametrize("size", [(1, 1), (17, 333), (64, 2048), (700, 530)])
+@pytest.mark.parametrize("origin", [(0, 0), (-7, 10**9), (INT64_MIN + 12, INT64_MAX - 3000)])
+@pytest.mark.parametrize("period", [(0, 0), (8, 0), (1024, 2**40)])
+def test_every_window_holds_the_planes_pixels(plain, size, origin, period):
+    equal(synthesize(plain, size, 5, origin, period), contract.expected(size, 5, origin, period))
+
+
+@pytest.mark.parametrize("size", [(3, 4), (600, 20)])
+def test_many_seeds_make_many_pictures(plain, size):
+    seeds = [3, INT64_MIN, INT64_MAX, 0]
+    equal(synthesize(plain, size, seeds), [synthesize(plain, size, seed) for seed in seeds])
+    equal(synthesize(plain, size, np.array(seeds)), synthesize(plain, size, seeds))
+    equal(synthesize(plain, size, np.int64(3)), synthesize(plain, size, 3))
+
+
+def test_bands_add_up_and_report_progress(plain):
+    reports = []
+    size = (1200, 700)
+    parts = list(bands(plain, size, 1, (3, 3), progress=lambda *done: reports.append(done)))
+    assert len(parts) > 1
+    equal(np.concatenate(parts), synthesize(plain, size, 1, (3, 3)))
+    total = reports[-1][1]
+    assert reports == [(done, total) for done in range(1, total + 1)]
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        ({"size": (0, 5)}, "size 5x0"),
+        ({"size": (5, 2**31)}, "size 2147483648x5"),
+        ({"seed": 2**63}, "seed 9223372036854775808"),
+        ({"seed": []}, "no seed"),
+        ({"origin": (0, 2**63 - 5)}, "origin 9223372036854775803,0"),
+        ({"period": (0, -4)}, "period -4"),
+        ({"period": (101, 0)}, "101 .*multiple of 4; the nearest is 100 or 104"),
+        ({"period": (0, 3)}, "the nearest is 4"),
+    ],
+)
+def test_what_cannot_be_served_says_what_could(plain, request_, message):
+    with pytest.raises(RequestError, match=message):
+        synthesize(plain, **{"size": (8, 8), **request_})
+    if request_.get("seed") != []:
+        with pytest.raises(RequestError, match=message):
+            bands(plain, **{"size": (8, 8), **request_})  # before the first band is asked for
+
+
+def test_a_sheet_holds_the_pictures_of_all_seeds(plain):
+    height, width = sheet_size(5, 20, 30)
+    sheet = np.concatenate(list(sheet_bands(plain, range(5), (20, 30))))
+    assert sheet.shape == (height, width, 3) == (2 * 20 + GAP, 3 * 30 + 2 * GAP, 3)
+    for seed in range(5):
+        top, left = seed // 3 * (20 + GAP), seed % 3 * (30 + GAP)
+        part = sheet[top : top + 20, left : left + 30]
+        equal(part, synthesize(plain, (20, 30), seed))
+    assert (sheet[20 + GAP :, 2 * (30 + GAP) :] == 255).all()
+    assert (sheet[20 : 20 + GAP] == 255).all()
+
+
+# A trained network's file
+
+
+@pytest.mark.parametrize("origin", [(0, 0), (-37, -1001), (10**9 + 3, -(10**9))])
+def test_windows_agree_on_their_overlap(tiny, origin):
+    y, x = origin
+    one = synthesize(tiny, (50, 60), 1, (y, x))
+    other = synthesize(tiny, (45, 33), 1, (y + 11, x + 29))
+    equal(one[11:, 29:], other[: 50 - 11, : 60 - 29])
+
+
+def test_tiles_equal_the_whole(tiny, monkeypatch):
+    size, origin = (203, 150), (-21, 5)
+    whole = synthesize(tiny, size, 3, origin)
+    monkeypatch.setattr(tiling.bands, "__defaults__", (64,))
+    monkeypatch.setattr(tiling.tiles, "__defaults__", (64,))
+    assert len(list(bands(tiny, size, 3, origin))) > 1
+    equal(synthesize(tiny, size, 3, origin), whole)
+
+
+@pytest.mark.parametrize("strides", [(1, 2), (3, 16), (8, 8)])
+def test_a_shifted_window_of_a_periodic_plane_is_the_rolled_picture(tiny, strides):
+    height, width = period = tuple(tiny.spec.stride * each for each in strides)
+    picture = synthesize(tiny, period, 2, (0, 0), period)
+    for y, x in ((1, 0), (3, 7), (-height - 2, 5 * width + 1)):
+        shifted = synthesize(tiny, period, 2, (y, x), period)
+        equal(shifted, np.roll(picture, (-y, -x), (0, 1)))
+    double = synthesize(tiny, (2 * height, 2 * width), 2, (0, 0), period)
+    equal(double, np.tile(picture, (2, 2, 1)))
+
+
+def test_a_batch_equals_its_singles_and_seeds_differ(tiny):
+    batch = synthesize(tiny, (40, 56), (1, 2, -3))
+    for picture, seed in zip(batch, (1, 2, -3), strict=True):
+        equal(picture, synthesize(tiny, (40, 56), seed))
+    assert (batch[0] != batch[1]).any()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (17, 333), (64, 2048), (2048, 64)])
+def test_every_size_runs(tiny, size):
+    assert synthesize(tiny, size).shape == (*size, 3)
+
+
+DIGEST = """
+import sys
+sys.modules["torch"] = sys.modules["onnx"] = None  # importing them fails
+import hashlib
+from tn_runtime import load, synthesize
+model = load(sys.argv[1], "cpu", int(sys.argv[2]) or None)
+print(hashlib.sha256(synthesize(model, (130, 700), 4, (-9, 5)).tobytes()).hexdigest())
+"""
+
+
+def test_same_bytes_in_any_process_and_thread_count_without_torch_and_onnx(tiny_model):
+    runs = [python(DIGEST, tiny_model, threads) for threads in (0, 1, 2, 5)]
+    assert [run.stderr for run in runs] == [""] * 4
+    assert len({run.stdout for run in runs}) == 1

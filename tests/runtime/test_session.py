@@ -1,0 +1,169 @@
+"""What is a model, what is none, and what it runs on."""
+
+import json
+import pickle
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from runtime import contract
+from runtime.contract import METADATA_KEY, SPEC
+from tn_runtime import doctor, load, providers, synthesize
+from tn_runtime.errors import ModelError, ProviderError, RequestError
+from tn_runtime.session import MAX_BYTES, find, shipped
+
+
+def test_a_model_is_loaded_with_its_spec(plain_model):
+    model = load(plain_model, "cpu", threads=1)
+    assert (model.spec, model.path, model.provider) == (SPEC, plain_model, "cpu")
+    assert model.fallback is None
+
+
+def test_shipped_models_have_names_and_files_win(tmp_path, monkeypatch, plain_model):
+    for name, path in shipped().items():
+        assert find(name) == path
+        assert load(name, "cpu").spec.kind == "texture"
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / name).write_bytes(plain_model.read_bytes())
+        assert load(name, "cpu").spec == SPEC
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(ModelError, match="'gravel7' is neither a file nor the name") as caught:
+        load("gravel7")
+    for name in shipped():
+        assert name in str(caught.value)
+
+
+def cut(data):
+    return data[: len(data) // 2]
+
+
+def without_metadata():
+    return contract.model_bytes(metadata={})
+
+
+def with_metadata(**changes):
+    return contract.model_bytes(metadata={METADATA_KEY: json.dumps(spec_dict() | changes)})
+
+
+def spec_dict():
+    return json.loads(SPEC.to_json())
+
+
+def with_external_data():
+    model = onnx.load_from_string(contract.model_bytes())
+    [tensor] = [each for each in model.graph.initializer if each.name == "channel"]
+    tensor.ClearField("int64_data")
+    tensor.raw_data = np.array([0, 85, 170], np.int64).tobytes()
+    onnx.external_data_helper.set_external_data(tensor, "weights.bin")
+    tensor.ClearField("raw_data")
+    return model.SerializeToString()
+
+
+BAD = {
+    "empty": (b"", "is empty"),
+    "text": (b"no model at all", "not an ONNX model"),
+    "truncated": (cut(contract.model_bytes()), "not an ONNX model"),
+    "pickle": (pickle.dumps({"weights": [1]}), "tn-export"),
+    "foreign": (without_metadata(), "another project"),
+    "no JSON": (contract.model_bytes(metadata={METADATA_KEY: "{"}), "not JSON"),
+    "no object": (contract.model_bytes(metadata={METADATA_KEY: "[1]"}), "not a JSON object"),
+    "newer format": (with_metadata(format=99), "metadata format 99.*pip install --upgrade"),
+    "unknown kind": (with_metadata(kind="sculpture"), "'sculpture'"),
+    "wrong stride": (with_metadata(stride=5), "contradicts itself"),
+    "wrong type": (with_metadata(halo="many"), "'halo'"),
+    "other input": (
+        contract.model_bytes(replace=[("int64[2] period)", "int64[2] period, float[1] more)")]),
+        "inputs are .*more tensor",
+    ),
+    "other output type": (
+        contract.model_bytes(replace=[("uint8[N", "int64[N"), ("<to = 2>", "<to = 7>")]),
+        "outputs are image tensor.int64",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", list(BAD))
+def test_what_is_no_model_says_why(tmp_path, kind):
+    content, message = BAD[kind]
+    path = tmp_path / "bad.onnx"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=message) as caught:
+        load(path, "cpu")
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_checkpoints_folders_and_huge_files_are_refused_unparsed(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.pt", "w") as archive:
+        archive.writestr("archive/data.pkl", b"")
+    with pytest.raises(ModelError, match="tn-export"):
+        load(tmp_path / "a.pt")
+    with pytest.raises(ModelError, match="is a folder"):
+        load(tmp_path)
+    with (tmp_path / "huge.onnx").open("wb") as file:
+        file.truncate(MAX_BYTES + 1)
+    with pytest.raises(ModelError, match="256 MiB"):
+        load(tmp_path / "huge.onnx")
+
+
+def test_external_data_is_out_of_reach_even_in_the_working_directory(tmp_path, monkeypatch):
+    (tmp_path / "bad.onnx").write_bytes(with_external_data())
+    (tmp_path / "weights.bin").write_bytes(np.array([0, 85, 170], np.int64).tobytes())
+    onnxruntime.InferenceSession(tmp_path / "bad.onnx")  # sound, but not one file
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match="one file"):
+        load("bad.onnx", "cpu")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("Range(zero, length_0", "Range(one, length_0", "returned shape"),
+        ("Where(endless_0, one, ", "Where(endless_0, zero, ", "failed in ONNX Runtime"),
+    ],
+)
+def test_a_model_that_fails_while_running_says_so(tmp_path, old, new, message):
+    path = tmp_path / "bad.onnx"
+    path.write_bytes(contract.model_bytes(replace=[(old, new)]))
+    with pytest.raises(ModelError, match=message):
+        synthesize(load(path, "cpu"), (3, 4))
+
+
+def test_cuda_runs_or_says_why_not(plain_model):
+    obstacle = providers.cuda().obstacle
+    auto = load(plain_model)
+    if auto.provider == "cuda":
+        assert load(plain_model, "cuda").provider == "cuda"
+        return
+    assert auto.fallback
+    with pytest.raises(ProviderError, match=r"CUDA cannot run here: .*--provider cpu") as caught:
+        load(plain_model, "cuda")
+    assert obstacle is None or obstacle in str(caught.value)
+
+
+def test_unknown_providers_and_thread_counts_are_refused(plain_model):
+    with pytest.raises(RequestError, match="auto, cuda, cpu"):
+        load(plain_model, "tpu")
+    with pytest.raises(RequestError, match="0 threads"):
+        load(plain_model, threads=0)
+
+
+def test_one_model_serves_many_threads(plain_model):
+    model = load(plain_model, "cpu")
+    with ThreadPoolExecutor(8) as pool:
+        pictures = list(pool.map(lambda seed: synthesize(model, (30, 40), seed), range(40)))
+    for seed, picture in enumerate(pictures):
+        np.testing.assert_array_equal(picture, contract.expected((30, 40), seed))
+
+
+def test_doctor_tells_what_runs():
+    report = doctor.examine()
+    assert {each.name: each.works for each in report.providers}["cpu"]
+    assert "CPUExecutionProvider" in report.compiled
+    assert all(each.reason for each in report.providers)
