@@ -27,17 +27,17 @@ def export(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> ModelSpec:
         ParityError: the graph does not compute what the network computes; no file is written.
         OSError: the file cannot be written.
     """
-    generator = checkpoint.generator()
-    core = core_graph(generator)
-    core_bytes = ir.to_proto(core).SerializeToString()
-    program = texture_program(core, generator)
-    parity = prove(generator, core_bytes, ir.to_proto(program).SerializeToString())
-    spec = _spec(checkpoint, generator, Path(path).stem, parity)
-    program.metadata_props[METADATA_KEY] = spec.to_json()
-    program.producer_name, program.producer_version = "texture-networks", __version__
-    proto = ir.to_proto(program)
-    onnx.checker.check_model(proto, full_check=True)
     with atomic(path) as temporary:
+        generator = checkpoint.generator()
+        core = core_graph(generator)
+        core_bytes = ir.to_proto(core).SerializeToString()
+        program = texture_program(core, generator)
+        parity = prove(generator, core_bytes, ir.to_proto(program).SerializeToString())
+        spec = _spec(checkpoint, generator, Path(path).stem, parity)
+        program.metadata_props[METADATA_KEY] = spec.to_json()
+        program.producer_name, program.producer_version = "texture-networks", __version__
+        proto = ir.to_proto(program)
+        onnx.checker.check_model(proto, full_check=True)
         temporary.write_bytes(proto.SerializeToString())
         load(temporary, provider="cpu")  # the contract, as the runtime will check it
     return spec

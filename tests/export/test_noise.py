@@ -1,4 +1,4 @@
-"""The noise: white in every respect the eye or a network could notice, and the same in the graph."""
+"""The noise: white in all that an eye or a network could notice, the same in the graph."""
 
 import itertools
 
