@@ -147,7 +147,7 @@ def info(model: ModelArgument, json_: JsonOption = False) -> None:
     """Show what a model file says about itself."""
     facts = describe(model)
     if json_:
-        console.result(json.dumps(facts, ensure_ascii=False))
+        console.result(json.dumps(facts))
         return
     for key, value in flatten(facts):
         console.result(f"{key:24} {value}".rstrip())
@@ -160,7 +160,7 @@ def models(json_: JsonOption = False) -> None:
 
     facts = [describe(name) for name in shipped()]
     if json_:
-        console.result(json.dumps(facts, ensure_ascii=False))
+        console.result(json.dumps(facts))
         return
     for each in facts:
         console.result(f"{each['name']:24} {each['kind']:10} {each['path']}")
@@ -175,7 +175,7 @@ def doctor(json_: JsonOption = False) -> None:
 
     facts = examine()
     if json_:
-        console.result(json.dumps(dataclasses.asdict(facts), ensure_ascii=False))
+        console.result(json.dumps(dataclasses.asdict(facts)))
         return
     console.result(f"texture-networks {facts.version}, Python {facts.python}, {facts.system}")
     console.result(f"ONNX Runtime {facts.onnxruntime}, built with {', '.join(facts.compiled)}")
@@ -320,7 +320,7 @@ def report(model: "Model", job: Job, seconds: float, as_json: bool) -> None:
             "origin": [job.origin[1], job.origin[0]],
             "period": [job.period[1], job.period[0]],
         }
-        console.result(json.dumps(facts, ensure_ascii=False))
+        console.result(json.dumps(facts))
     elif job.output != STDOUT:
         shown = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
         console.result(f"{shown}: {seconds:.2f} s on {model.provider.upper()}")
@@ -355,7 +355,7 @@ def progress_bar(path: Path) -> "Iterator[Progress | None]":
     from rich.console import Console
     from rich.progress import Progress as Bar
 
-    with Bar(console=Console(stderr=True), transient=True) as bar:
+    with Bar(console=Console(stderr=True), transient=True, redirect_stdout=False) as bar:
         task = bar.add_task(path.name)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 

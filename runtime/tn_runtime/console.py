@@ -3,6 +3,7 @@
 Exit codes: 0 done, 1 some inputs failed or a proof failed, 2 the user can mend it, 130 interrupted.
 """
 
+import io
 import signal
 import sys
 from types import FrameType
@@ -39,6 +40,8 @@ def run(app: typer.Typer) -> NoReturn:
     """Run a command line; turn everything that a user can cause into one line and an exit code."""
     # Unwinding, as Ctrl-C does, is what removes unfinished files.
     signal.signal(signal.SIGTERM, _terminate)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not fit its encoding
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         # Outside standalone mode typer hands `typer.Exit`'s code back; it maps Ctrl-C to Exit(130).
         code = app(standalone_mode=False) or 0

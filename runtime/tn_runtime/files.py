@@ -19,7 +19,7 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises:
         OSError: `path` is a directory or a device, its folder is missing or cannot be written to.
     """
-    final = Path(path).resolve()
+    final = Path(os.path.realpath(path))
     _check(final, path)
     temporary = final.with_name(f".partial-{secrets.token_hex(8)}{final.suffix}")
     try:

@@ -1,6 +1,7 @@
 """tn-run as people and scripts meet it: real processes, their output and their exit codes."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -249,6 +250,14 @@ def test_an_interrupted_run_leaves_nothing(plain_model, tmp_path, number, code, 
     assert (process.returncode, stdout) == (code, "")
     assert stderr == ("error: interrupted\n" if code == 130 else "")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are any bytes on Linux alone")
+def test_names_in_no_encoding_are_names(plain_model, tmp_path):
+    name = os.fsdecode(bytes(tmp_path) + b"/\xff.png")
+    assert "\\udcff.png" in succeeds("texture", plain_model, "-o", name, "--size", "4").stdout
+    done = succeeds("texture", plain_model, "-o", name, "--size", "4", "--json")
+    assert json.loads(done.stdout)["outputs"] == [name]
 
 
 @POSIX

@@ -13,6 +13,7 @@ import tifffile
 from PIL import Image, ImageCms
 
 from runtime.processes import python
+from tn_runtime import tiff
 from tn_runtime.errors import PictureError
 from tn_runtime.image import FORMATS, Picture, check_output, read_rgb, write_picture
 
@@ -80,6 +81,15 @@ def test_tiff_needs_no_imagecodecs(tmp_path):
     assert done.returncode == 0, done.stderr
     with tifffile.TiffFile(tmp_path / "a.tiff") as file:
         assert file.pages.first.compression == tifffile.COMPRESSION.ADOBE_DEFLATE
+
+
+def test_a_large_tiff_is_a_bigtiff(tmp_path, monkeypatch):
+    monkeypatch.setattr(tiff, "CLASSIC_BYTES", 1000)
+    array = some_rgb()
+    write_picture(tmp_path / "a.tiff", picture_of(array))
+    with tifffile.TiffFile(tmp_path / "a.tiff") as file:
+        assert file.is_bigtiff
+    np.testing.assert_array_equal(read_rgb(tmp_path / "a.tiff"), array)
 
 
 @pytest.mark.parametrize("suffix", list(FORMATS))
@@ -184,7 +194,30 @@ def test_exif_orientation_is_applied(tmp_path, orientation):
     assert halves[bright[orientation]].all()
 
 
-def test_colour_profile_is_converted_to_srgb(tmp_path):
+def swapped_srgb():
+    """Return an sRGB profile whose red and green primaries have changed places."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    red, green = profile.index(b"rXYZ"), profile.index(b"gXYZ")
+    profile[red : red + 4], profile[green : green + 4] = b"gXYZ", b"rXYZ"
+    return bytes(profile)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
+def test_colour_profile_is_converted_to_srgb(tmp_path, mode):
+    two_colours(mode).save(tmp_path / "a.png", icc_profile=swapped_srgb())
+    expected = np.array([[RED, HALF]])[..., [1, 0, 2]]
+    assert np.abs(read_rgb(tmp_path / "a.png") - expected).max() <= 2
+
+
+def test_colour_profile_and_orientation_of_deep_tiffs(tmp_path):
+    deep = np.array([[RED, HALF]], np.uint16) * 257
+    tags = [(274, "H", 1, 6, True), (34675, "B", len(swapped_srgb()), swapped_srgb(), True)]
+    tifffile.imwrite(tmp_path / "a.tiff", deep, photometric="rgb", extratags=tags, metadata=None)
+    expected = np.array([[RED], [HALF]])[..., [1, 0, 2]]
+    assert np.abs(read_rgb(tmp_path / "a.tiff") - expected).max() <= 2
+
+
+def test_lab_is_converted_to_srgb(tmp_path):
     lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
     image = Image.new("LAB", (2, 2), (255, 128, 128))
     image.save(tmp_path / "a.tiff", icc_profile=lab.tobytes())
