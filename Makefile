@@ -1,0 +1,43 @@
+# `make demo` and `make test` set up all they need: a virtual environment in .venv, the project in it.
+
+PYTHON ?= python3
+VENV := .venv
+ifeq ($(OS),Windows_NT)
+BIN := $(VENV)/Scripts
+else
+BIN := $(VENV)/bin
+endif
+READY := $(VENV)/.ready
+LEAVES := train/tn_train/data/dead_leaves.jpg
+
+.PHONY: demo test check format clean
+
+demo: $(READY)
+	mkdir -p demo
+	$(BIN)/tn-train texture $(LEAVES) -o demo/leaves.pt --minutes 3 --resume \
+		--credit "Yinan Chen, Sven Andreas Belting" --license CC0-1.0
+	$(BIN)/tn-export demo/leaves.pt -o demo/leaves.onnx
+	$(BIN)/tn-run texture demo/leaves.onnx -o demo/tile.png --size 1024 --tileable
+	$(BIN)/tn-run texture demo/leaves.onnx -o demo/window.png --size 1024x512 --origin -1000000,12345
+	@echo "Look at demo/tile.png, which repeats seamlessly, and at demo/window.png."
+
+test: check
+	$(BIN)/pytest -n 2 --dist loadfile
+
+check: $(READY)
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+clean:
+	rm -rf $(VENV) demo build dist .mypy_cache .pytest_cache .ruff_cache
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[all]" --group dev
+	touch $(READY)
