@@ -31,8 +31,6 @@ class Record:
 
     step: int
     seconds: float
-    training: float
-    """Loss of the training batch of that step."""
     loss: float
     layers: dict[str, float]
     """Their sum is `loss`."""
@@ -67,6 +65,7 @@ class Checkpoint:
     state: dict[str, Any] = field(default_factory=dict)
     """What `tn_train.loop.Run` needs to go on."""
     history: tuple[Record, ...] = ()
+    """The first is of the untrained generator."""
 
     def generator(self) -> Generator:
         """Return the generator with the best weights, in eval mode, on the CPU.

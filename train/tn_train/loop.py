@@ -24,7 +24,7 @@ EVALUATE_EVERY = 10
 FLOOR = 0.02
 """Where the cosine ends, of the learning rate."""
 DIVERGED = 10.0
-"""Times the best loss: an evaluation above it counts as a divergence."""
+"""Times the best loss, the untrained generator's included: what is above counts as divergence."""
 BACKOFF = 0.25
 """The learning rate after a divergence, of that before."""
 MAX_DIVERGENCES = 5
@@ -135,15 +135,18 @@ class Run:
         return True
 
     def diverged(self, evaluation: Evaluation) -> bool:
-        """Tell whether an evaluation is far worse than the best."""
-        return not evaluation.loss <= DIVERGED * self.best_loss  # true for nan, too
+        """Tell whether an evaluation is far worse than the best, or not finite."""
+        best = min(record.loss for record in self.history)
+        return not (math.isfinite(evaluation.loss) and evaluation.loss <= DIVERGED * best)
 
-    def keep(self, evaluation: Evaluation, training_loss: float) -> None:
-        """Note an evaluation; its weights are the best if its loss is."""
-        self.history.append(
-            Record(self.step, self.seconds, training_loss, evaluation.loss, evaluation.layers)
-        )
-        if evaluation.loss < self.best_loss and not evaluation.flat:
+    def keep(self, evaluation: Evaluation) -> None:
+        """Note an evaluation; its weights are the best if its loss is.
+
+        The first one, of the untrained generator, is what the others must be better than.
+        """
+        self.history.append(Record(self.step, self.seconds, evaluation.loss, evaluation.layers))
+        limit = min(self.best_loss, self.history[0].loss)
+        if evaluation.loss < limit and not evaluation.flat:
             self.best_loss = evaluation.loss
             self.best = _copied(self.generator.state_dict())
 
@@ -211,6 +214,8 @@ def train(run: Run, task: Task, report: Callable[[Event], None]) -> None:
         TrainingError: it diverged too often, or nothing worth keeping was made.
         Interrupted: Ctrl-C was pressed; it takes effect after the step.
     """
+    if not run.history:
+        run.keep(task.evaluate(run.generator))
     good = run.snapshot()
     start = time.perf_counter() - run.seconds
     with deferred() as interrupted:
@@ -229,7 +234,7 @@ def train(run: Run, task: Task, report: Callable[[Event], None]) -> None:
             if not sound:
                 run.go_back(good)
             elif evaluation:
-                run.keep(evaluation, loss)
+                run.keep(evaluation)
                 good = run.snapshot()
 
             report(_event(run, loss, evaluation if sound else None))
@@ -237,8 +242,8 @@ def train(run: Run, task: Task, report: Callable[[Event], None]) -> None:
                 raise Interrupted
     if not run.best:
         raise TrainingError(
-            f"after {run.step} steps there is no picture worth keeping: "
-            "give it more --minutes or --steps, or another --seed"
+            f"after {run.step} steps the pictures are flat, or no better than the untrained "
+            "generator's: give it more --minutes or --steps, or another --seed"
         )
 
 

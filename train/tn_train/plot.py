@@ -1,7 +1,9 @@
 """Pictures about a run: the preview while it goes, the loss curve at its end."""
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -43,27 +45,14 @@ def write_curve(path: Path, history: Sequence[Record], title: str) -> None:
     figure = Figure(figsize=(8, 5), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    steps = [record.step for record in history]
-    marker = "o" if len(steps) < 30 else ""
-    axes.plot(
-        steps, [record.training for record in history], color="#bbbbbb", label="training batch"
-    )
-    layers = list(history[-1].layers) if history else []
-    for number, layer in enumerate(layers):
-        losses = [record.layers[layer] for record in history]
-        axes.plot(
-            steps,
-            losses,
-            color=COLORS[number % len(COLORS)],
-            marker=marker,
-            markersize=3,
-            linewidth=1.2,
-            label=layer,
-        )
-    total = [record.loss for record in history]
-    axes.plot(
-        steps, total, color="black", marker=marker, markersize=4, linewidth=2, label="all layers"
-    )
+    trained = history[1:]  # the untrained generator's loss would squeeze all others
+    steps = [record.step for record in trained]
+    style: dict[str, Any] = {"marker": "o" if len(steps) < 30 else "", "markersize": 3}
+    total = [record.loss for record in trained]
+    axes.plot(steps, total, color="black", linewidth=2, label="all layers", **style)
+    for layer, color in zip(history[0].layers, itertools.cycle(COLORS)):
+        losses = [record.layers[layer] for record in trained]
+        axes.plot(steps, losses, color=color, linewidth=1.2, label=layer, **style)
     axes.set_yscale("log")
     axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
     axes.set_xlabel("step")

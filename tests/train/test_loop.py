@@ -1,0 +1,185 @@
+"""The loop's promises: reproducible, resumable bit for bit, never a broken model."""
+
+import dataclasses
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from tn_runtime.errors import RequestError, TrainingError
+from tn_train import checkpoint as checkpoints
+from tn_train.checkpoint import Checkpoint
+from tn_train.config import Budget, TrainingConfig
+from tn_train.interrupt import Interrupted
+from tn_train.loop import FLOOR, Event, Losses, Run, choose_device, train
+from tn_train.texture import TextureTask
+
+CPU = torch.device("cpu")
+
+
+def plain(value):
+    """Turn tensors into lists and leave out clock times, for comparing everything else exactly."""
+    if isinstance(value, torch.Tensor):
+        return value.tolist()
+    if dataclasses.is_dataclass(value):
+        value = {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {key: plain(each) for key, each in value.items() if key != "seconds"}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    return value
+
+
+def stop_at(step: int):
+    def report(event: Event) -> None:
+        if event.step == step:
+            raise Interrupted
+
+    return report
+
+
+def test_training_lowers_the_loss_and_reports_every_step(fresh: Checkpoint, trained):
+    events: list[Event] = []
+    run = trained(fresh, events.append)
+    assert [event.step for event in events] == list(range(1, 21))
+    assert [event.step for event in events if event.evaluation] == [10, 20]
+    assert events[-1].progress == 1
+    assert events[-1].left == 0
+    assert run.best_loss < events[0].loss
+    assert [record.step for record in run.history] == [0, 10, 20]
+    assert run.best_loss == min(record.loss for record in run.history)
+
+
+def test_best_weights_reproduce_their_loss(fresh: Checkpoint, trained, task: TextureTask, tmp_path):
+    checkpoint = trained().checkpoint()
+    checkpoints.save(checkpoint, tmp_path / "a.pt")
+    generator = checkpoints.load(tmp_path / "a.pt").generator()
+    assert not generator.training
+    assert task.evaluate(generator).loss == pytest.approx(checkpoint.loss, rel=1e-4)
+
+
+def test_same_seed_same_weights(fresh: Checkpoint, trained):
+    other = dataclasses.replace(fresh, training=dataclasses.replace(fresh.training, seed=1))
+    first, second, third = trained(), trained(), trained(other)
+    assert plain(first.checkpoint()) == plain(second.checkpoint())
+    assert plain(first.best) != plain(third.best)
+
+
+@pytest.mark.parametrize("stop", [0, 7, 10, 13])
+def test_resumed_equals_uninterrupted_bit_for_bit(
+    fresh: Checkpoint, trained, task: TextureTask, tmp_path: Path, stop: int
+):
+    whole = trained()
+    path = tmp_path / "half.pt"
+    half = Run(fresh, CPU)
+    if stop:
+        with pytest.raises(Interrupted):
+            train(half, task, stop_at(stop))
+    checkpoints.save(half.checkpoint(), path)
+    loaded = checkpoints.load(path)
+    assert loaded.steps == stop
+    resumed = trained(loaded)
+    checkpoints.save(resumed.checkpoint(), tmp_path / "resumed.pt")
+    checkpoints.save(whole.checkpoint(), tmp_path / "whole.pt")
+    assert plain(checkpoints.load(tmp_path / "resumed.pt")) == plain(
+        checkpoints.load(tmp_path / "whole.pt")
+    )
+
+
+class Poisoned:
+    """A task that turns its loss or its gradient into NaN at certain steps."""
+
+    def __init__(self, task: TextureTask, steps: set[int], *, gradient: bool) -> None:
+        self.task, self.steps, self.gradient, self.step = task, steps, gradient, 0
+
+    def losses(self, generator, rng):
+        self.step += 1
+        losses = self.task.losses(generator, rng)
+        if self.step not in self.steps:
+            return losses
+        weight = next(generator.parameters())
+        poison = (weight - weight).abs().sqrt().sum() if self.gradient else math.nan
+        return Losses(losses.layers, losses.penalty + poison)
+
+    def evaluate(self, generator):
+        return self.task.evaluate(generator)
+
+
+@pytest.mark.parametrize("gradient", [False, True])
+def test_nan_is_taken_back_with_a_smaller_step(fresh: Checkpoint, task: TextureTask, gradient):
+    events: list[Event] = []
+    run = Run(fresh, CPU)
+    train(run, Poisoned(task, {5, 14}, gradient=gradient), events.append)
+    assert [event.divergences for event in events] == [0] * 4 + [1] * 9 + [2] * 7
+    assert run.step == 20
+    assert math.isfinite(run.best_loss)
+    assert all(torch.isfinite(p).all() for p in run.generator.parameters())
+    calm = Run(fresh, CPU)
+    calm.step = run.step = 3
+    assert run.learning_rate == pytest.approx(calm.learning_rate / 16)
+
+
+def test_nan_for_ever_is_a_training_error(fresh: Checkpoint, task: TextureTask):
+    run = Run(fresh, CPU)
+    with pytest.raises(TrainingError, match="diverged 6 times"):
+        train(run, Poisoned(task, set(range(21)), gradient=False), lambda _: None)
+
+
+@pytest.mark.parametrize("rate", [1e6, 1e30])
+def test_a_huge_learning_rate_never_passes_as_success(fresh: Checkpoint, task: TextureTask, rate):
+    wild = dataclasses.replace(
+        fresh, training=dataclasses.replace(fresh.training, learning_rate=rate)
+    )
+    with pytest.raises(TrainingError):
+        train(Run(wild, CPU), task, lambda _: None)
+
+
+def test_flat_pictures_never_pass_as_success(fresh: Checkpoint, task: TextureTask):
+    run = Run(fresh, CPU)
+    with torch.no_grad():
+        run.generator.to_rgb.weight.zero_()
+    for parameter in run.generator.parameters():
+        parameter.requires_grad_(requires_grad=False)
+    run.generator.to_rgb.bias.requires_grad_()
+    with pytest.raises(TrainingError, match="flat, or no better"):
+        train(run, task, lambda _: None)
+
+
+def test_learning_rate_is_a_cosine_of_progress(fresh: Checkpoint):
+    run = Run(fresh, CPU)
+    base = fresh.training.learning_rate
+    rates = []
+    for step in (0, 10, 20):
+        run.step = step
+        rates.append(run.learning_rate / base)
+    assert rates == pytest.approx([1, (1 + FLOOR) / 2, FLOOR])
+
+
+def test_budget_in_minutes_ends(fresh: Checkpoint, trained):
+    run = trained(dataclasses.replace(fresh, budget=Budget(minutes=0.01)))
+    assert run.step >= 1
+    assert run.seconds >= 0.6
+
+
+def test_evaluation_is_deterministic_and_leaves_training_alone(fresh, task: TextureTask):
+    run = Run(fresh, CPU)
+    before = run.rng.get_state()
+    momenta = [m.momentum for m in run.generator.modules() if isinstance(m, nn.BatchNorm2d)]
+    first, second = task.evaluate(run.generator), task.evaluate(run.generator)
+    assert torch.equal(first.pictures, second.pictures)
+    assert torch.equal(run.rng.get_state(), before)
+    assert momenta == [0.1] * len(momenta)
+    assert first.pictures.shape == (2, 3, 40, 48)
+
+
+def test_devices():
+    assert choose_device("cpu") == CPU
+    assert choose_device("auto").type in {"cpu", "cuda", "mps"}
+    with pytest.raises(RequestError, match="choose from auto"):
+        choose_device("abacus")
+
+
+def test_configuration_survives(fresh: Checkpoint):
+    assert TrainingConfig(**dataclasses.asdict(fresh.training)) == fresh.training

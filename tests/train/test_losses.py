@@ -1,0 +1,153 @@
+"""Gram matrices, the authors' gradient normalisation, and the loss they make."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from tn_runtime.errors import RequestError
+from tn_train.descriptor import BLOCKS, Descriptor, stride, vgg16, vgg19
+from tn_train.losses import (
+    StyleLoss,
+    TextureLoss,
+    gram_matrix,
+    normalize_gradient,
+    range_penalty,
+)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_gram_matrix(layout: torch.memory_format):
+    features = torch.randn(2, 5, 4, 6).to(memory_format=layout)
+    gram = gram_matrix(features)
+    flat = features.flatten(2)
+    expected = torch.einsum("nip,njp->nij", flat, flat) / (5 * 4 * 6)
+    torch.testing.assert_close(gram, expected)
+
+
+def test_gram_matrix_of_bf16_is_fp32_and_does_not_overflow():
+    gram = gram_matrix(torch.full((1, 4, 32, 32), 15_000.0, dtype=torch.bfloat16))
+    assert gram.dtype == torch.float32
+    assert gram[0, 0, 0].item() == pytest.approx(15_000.0**2 / 4, rel=1e-2)
+
+
+def test_normalized_gradient_is_divided_by_its_l1_norm_over_the_batch():
+    x = torch.randn(3, 4, 5, 5, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn_like(x)
+    y = normalize_gradient(x, strength=2.5)
+    assert torch.equal(y, x)
+    (gradient,) = torch.autograd.grad((y * weight).sum(), x)
+    torch.testing.assert_close(gradient, weight / (weight.abs().sum() + 1e-8) * 2.5)
+
+
+def test_a_zero_gradient_stays_zero():
+    x = torch.randn(4, requires_grad=True)
+    (gradient,) = torch.autograd.grad((normalize_gradient(x) * 0).sum(), x)
+    assert torch.equal(gradient, torch.zeros(4))
+
+
+def test_gradients_of_deeper_layers_pass_unnormalized():
+    """Each layer's own gradient has norm 1 at its features; what comes from below is added."""
+    x = torch.randn(6, requires_grad=True)
+    shallow, deep = torch.randn(6), torch.randn(6)
+    features = x * 3
+    deeper = features**2
+    loss = (normalize_gradient(features) * shallow).sum() + (
+        normalize_gradient(deeper) * deep
+    ).sum()
+    (gradient,) = torch.autograd.grad(loss, x)
+    at_features = shallow / shallow.abs().sum() + deep / deep.abs().sum() * 2 * features.detach()
+    torch.testing.assert_close(gradient, 3 * at_features)
+
+
+def test_style_loss_is_the_relative_squared_distance():
+    target = gram_matrix(torch.randn(1, 4, 8, 8))
+    features = torch.randn(3, 4, 6, 6)
+    expected = (gram_matrix(features) - target).square().mean() / target.square().mean()
+    for normalize in (False, True):
+        loss = StyleLoss(target, normalize_gradients=normalize)(features)
+        torch.testing.assert_close(loss, expected)
+
+
+def test_texture_loss_is_zero_for_the_exemplar_only(exemplar: Tensor):
+    loss = TextureLoss(vgg16(["relu2_1", "relu1_1"]), exemplar, normalize_gradients=True)
+    itself, other = loss(exemplar), loss(torch.rand(2, 3, 32, 32))
+    assert list(itself) == ["relu1_1", "relu2_1"]
+    assert all(value.item() < 1e-10 for value in itself.values())
+    assert all(value.item() > 1e-3 for value in other.values())
+
+
+def test_range_penalty():
+    pictures = torch.tensor([-1.0, 0.0, 0.5, 1.0, 3.0])
+    assert range_penalty(pictures).item() == pytest.approx((1 + 4) / 5)
+
+
+def test_descriptor_has_the_shapes_of_its_layers_and_stops_at_the_deepest():
+    descriptor = vgg16(["relu1_2", "pool1", "relu3_1"])
+    features = descriptor(torch.rand(2, 3, 32, 24))
+    assert {name: tuple(f.shape) for name, f in features.items()} == {
+        "relu1_2": (2, 64, 32, 24),
+        "pool1": (2, 64, 16, 12),
+        "relu3_1": (2, 256, 8, 6),
+    }
+    assert list(descriptor.stages)[-1] == "relu3_1"
+    assert descriptor.stride == 4
+    assert not any(parameter.requires_grad for parameter in descriptor.parameters())
+
+
+def test_bf16_features_are_near_fp32():
+    pictures = torch.rand(1, 3, 32, 32)
+    exact, fast = vgg16(["relu2_1"])(pictures), vgg16(["relu2_1"], "bf16")(pictures)
+    assert fast["relu2_1"].dtype == torch.bfloat16
+    error = (gram_matrix(fast["relu2_1"]) - gram_matrix(exact["relu2_1"])).norm()
+    assert error < 0.02 * gram_matrix(exact["relu2_1"]).norm()
+
+
+def test_strides():
+    assert stride("vgg16", ["relu1_2"]) == 1
+    assert stride("vgg16", ["relu4_1", "relu1_1"]) == 8
+    assert stride("vgg19", ["relu5_1"]) == 16
+
+
+def test_unknown_layers_are_answered_with_the_valid_ones():
+    with pytest.raises(RequestError, match=r"no layer relu9_9; its layers are relu1_1, relu1_2"):
+        vgg16(["relu1_1", "relu9_9"])
+    with pytest.raises(RequestError, match="its layers are"):
+        vgg16([])
+
+
+def make_vgg19() -> dict[str, Tensor]:
+    weights, channels, index = {}, 3, 0
+    for block, convolutions in enumerate(BLOCKS["vgg19"]):
+        width = min(64 << block, 512)
+        for _ in range(convolutions):
+            weights[f"features.{index}.weight"] = torch.randn(width, channels, 3, 3) * 0.02
+            weights[f"features.{index}.bias"] = torch.zeros(width)
+            channels, index = width, index + 2
+        index += 1
+    return weights
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_vgg19_from_a_file(tmp_path, suffix):
+    from safetensors.torch import save_file
+
+    weights = make_vgg19()
+    path = tmp_path / f"vgg19{suffix}"
+    (torch.save if suffix == ".pth" else save_file)(weights, path)
+    descriptor = vgg19(path, ["relu1_1", "relu5_1"])
+    assert isinstance(descriptor, Descriptor)
+    assert descriptor(torch.rand(1, 3, 16, 16))["relu5_1"].shape == (1, 512, 1, 1)
+    last = descriptor.stages["relu5_1"][0].weight
+    torch.testing.assert_close(last, weights["features.28.weight"], check_stride=False)
+
+
+def test_files_that_are_no_vgg19(tmp_path):
+    wrong = tmp_path / "wrong.pth"
+    torch.save({"features.0.weight": torch.zeros(1)}, wrong)
+    with pytest.raises(RequestError, match="not a VGG-19"):
+        vgg19(wrong, ["relu1_1"])
+    for name in ("text.pth", "text.safetensors", "empty.pth", "empty.safetensors"):
+        path = tmp_path / name
+        path.write_bytes(b"not weights" if name.startswith("text") else b"")
+        with pytest.raises(RequestError, match=r"not a \.pth or \.safetensors"):
+            vgg19(path, ["relu1_1"])
