@@ -122,11 +122,11 @@ def _bands(
 ) -> Iterator[Pixels]:
     """Yield uint8 (N, rows, width, 3)."""
     stride = model.spec.stride
-    total = tiling.count(window, stride)
+    total = tiling.count(window, stride, tiling.TILE)
     done = 0
-    for row in tiling.bands(window, stride):
+    for row in tiling.bands(window, stride, tiling.TILE):
         band = np.empty((len(seeds), row.height, row.width, 3), np.uint8)
-        for tile in tiling.tiles(row, stride):
+        for tile in tiling.tiles(row, stride, tiling.TILE):
             left = tile.x - row.x
             band[:, :, left : left + tile.width] = _tile(model, seeds, tile, period)
             done += 1

@@ -20,20 +20,20 @@ class Window:
     width: int
 
 
-def bands(window: Window, stride: int, tile: int = TILE) -> Iterator[Window]:
+def bands(window: Window, stride: int, tile: int) -> Iterator[Window]:
     """Cut a window into rows of tiles, from top to bottom."""
     rows = min(tile, BAND_BYTES // (3 * window.width))
     for y, height in _spans(window.y, window.height, stride, rows):
         yield Window(y, window.x, height, window.width)
 
 
-def tiles(band: Window, stride: int, tile: int = TILE) -> Iterator[Window]:
+def tiles(band: Window, stride: int, tile: int) -> Iterator[Window]:
     """Cut a band into tiles, from left to right."""
     for x, width in _spans(band.x, band.width, stride, tile):
         yield Window(band.y, x, band.height, width)
 
 
-def count(window: Window, stride: int, tile: int = TILE) -> int:
+def count(window: Window, stride: int, tile: int) -> int:
     """Return the number of tiles in all bands of a window."""
     rows = sum(1 for _ in bands(window, stride, tile))
     return rows * sum(1 for _ in tiles(window, stride, tile))

@@ -33,19 +33,19 @@ def equal(left, right):
 @pytest.mark.parametrize(("start", "length"), [(0, 1), (-5, 5000), (10**18 + 3, 1537), (512, 512)])
 def test_cuts_lie_on_the_stride_and_cover_the_window(stride, start, length):
     window = Window(start, -start, length, length)
-    rows = list(tiling.bands(window, stride))
+    rows = list(tiling.bands(window, stride, 512))
     assert [row.y for row in rows[1:]] == [row.y + row.height for row in rows[:-1]]
     assert sum(row.height for row in rows) == length
     assert all(row.y % stride == 0 for row in rows[1:])
-    parts = list(tiling.tiles(rows[0], stride))
+    parts = list(tiling.tiles(rows[0], stride, 512))
     assert sum(part.width for part in parts) == length
     assert all(part.x % stride == 0 for part in parts[1:])
-    assert all(0 < part.width <= max(stride, tiling.TILE) for part in parts)
-    assert tiling.count(window, stride) == len(rows) * len(parts)
+    assert all(0 < part.width <= max(stride, 512) for part in parts)
+    assert tiling.count(window, stride, 512) == len(rows) * len(parts)
 
 
 def test_very_wide_windows_have_low_bands():
-    rows = list(tiling.bands(Window(0, 0, 4096, 10**6), 16))
+    rows = list(tiling.bands(Window(0, 0, 4096, 10**6), 16, 512))
     assert all(3 * row.height * row.width <= tiling.BAND_BYTES for row in rows)
 
 
@@ -124,8 +124,7 @@ def test_windows_agree_on_their_overlap(tiny, origin):
 def test_tiles_equal_the_whole(tiny, monkeypatch):
     size, origin = (203, 150), (-21, 5)
     whole = synthesize(tiny, size, 3, origin)
-    monkeypatch.setattr(tiling.bands, "__defaults__", (64,))
-    monkeypatch.setattr(tiling.tiles, "__defaults__", (64,))
+    monkeypatch.setattr(tiling, "TILE", 64)
     assert len(list(bands(tiny, size, 3, origin))) > 1
     equal(synthesize(tiny, size, 3, origin), whole)
 
