@@ -7,11 +7,13 @@ from torch import Tensor
 from tn_runtime.errors import RequestError
 from tn_train.descriptor import BLOCKS, Descriptor, stride, vgg16, vgg19
 from tn_train.losses import (
+    ContentLoss,
     StyleLoss,
     TextureLoss,
     gram_matrix,
     normalize_gradient,
     range_penalty,
+    total_variation,
 )
 
 
@@ -79,6 +81,29 @@ def test_texture_loss_is_zero_for_the_exemplar_only(exemplar: Tensor):
 def test_range_penalty():
     pictures = torch.tensor([-1.0, 0.0, 0.5, 1.0, 3.0])
     assert range_penalty(pictures).item() == pytest.approx((1 + 4) / 5)
+
+
+def test_content_loss_is_the_relative_squared_distance_in_place():
+    target = torch.randn(1, 4, 6, 6)
+    loss = ContentLoss(target)
+    assert loss(target).item() == 0
+    torch.testing.assert_close(loss(3 * target), torch.tensor(4.0))
+    assert loss(target.roll(1, -1)).item() > 1  # the Gram matrix would not notice
+
+
+def test_total_variation():
+    ramp = torch.arange(5.0).expand(2, 3, 4, 5)
+    assert total_variation(torch.ones(1, 3, 4, 4)).item() == 0
+    assert total_variation(2 * ramp).item() == pytest.approx(4)
+    assert total_variation(torch.cat([ramp, ramp + 3], dim=-2)).item() == pytest.approx(9 / 7 + 1)
+
+
+def test_average_pooling():
+    layers = ["relu1_1", "pool1"]
+    picture = torch.rand(1, 3, 16, 16)
+    features = vgg16(["relu1_2"])(picture)["relu1_2"]
+    average = vgg16(layers, pooling="average")(picture)["pool1"]
+    torch.testing.assert_close(average, torch.nn.functional.avg_pool2d(features, 2))
 
 
 def test_descriptor_has_the_shapes_of_its_layers_and_stops_at_the_deepest():

@@ -1,11 +1,12 @@
 """The descriptor: features of a VGG network, by the names of its layers (section 2).
 
-Max pooling and zero padding as in the paper and torchvision. VGG-16 comes with the package; VGG-19,
-the paper's, is read from a local file in torchvision's format.
+Max pooling and zero padding as in the paper and torchvision; average pooling is an option, for
+optimising pictures. VGG-16 comes with the package; VGG-19, the paper's, is read from a local file
+in torchvision's format.
 """
 
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from tn_runtime.errors import RequestError
 
 Precision = Literal["fp32", "bf16"]
+Pooling = Literal["max", "average"]
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
@@ -27,7 +29,13 @@ BLOCKS = {
     "vgg16": (2, 2, 3, 3),
     "vgg19": (2, 2, 4, 4, 4),
 }
-"""Convolutions of each block; a max pooling follows each. The packaged VGG-16 ends at conv4_3."""
+"""Convolutions of each block; a pooling follows each. The packaged VGG-16 ends at conv4_3."""
+
+
+POOLINGS: dict[Pooling, Callable[[int], nn.Module]] = {
+    "max": nn.MaxPool2d,
+    "average": nn.AvgPool2d,
+}
 
 
 class Descriptor(nn.Module):
@@ -39,6 +47,7 @@ class Descriptor(nn.Module):
         weights: Mapping[str, Tensor],
         layers: Sequence[str],
         precision: Precision = "fp32",
+        pooling: Pooling = "max",
     ) -> None:
         super().__init__()
         self.name = name
@@ -47,7 +56,7 @@ class Descriptor(nn.Module):
         self.stages = nn.ModuleDict()
         for stage, index in _stages(name):
             if index is None:
-                self.stages[stage] = nn.MaxPool2d(2)
+                self.stages[stage] = POOLINGS[pooling](2)
             else:
                 self.stages[stage] = _convolution(weights, index)
             if set(self.layers) <= self.stages.keys():
@@ -86,12 +95,16 @@ class Descriptor(nn.Module):
         return stride(self.name, self.layers)
 
 
-def vgg16(layers: Sequence[str], precision: Precision = "fp32") -> Descriptor:
+def vgg16(
+    layers: Sequence[str], precision: Precision = "fp32", pooling: Pooling = "max"
+) -> Descriptor:
     """Return the packaged VGG-16 (weights by Simonyan and Zisserman, CC BY 4.0)."""
-    return Descriptor("vgg16", load_file(PACKAGED), layers, precision)
+    return Descriptor("vgg16", load_file(PACKAGED), layers, precision, pooling)
 
 
-def vgg19(path: Path, layers: Sequence[str], precision: Precision = "fp32") -> Descriptor:
+def vgg19(
+    path: Path, layers: Sequence[str], precision: Precision = "fp32", pooling: Pooling = "max"
+) -> Descriptor:
     """Return the VGG-19 in a file of torchvision's format, `.pth` or `.safetensors`.
 
     Raises:
@@ -99,7 +112,7 @@ def vgg19(path: Path, layers: Sequence[str], precision: Precision = "fp32") -> D
         OSError: the file cannot be read.
     """
     check_layers("vgg19", layers)
-    return Descriptor("vgg19", _read_weights(path), layers, precision)
+    return Descriptor("vgg19", _read_weights(path), layers, precision, pooling)
 
 
 def fast_precision(device: torch.device) -> Precision:

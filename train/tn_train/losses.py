@@ -5,7 +5,9 @@ TextureLoss         pictures -> {layer: loss}
   StyleLoss         features -> loss, one for each layer
     normalize_gradient
     gram_matrix
+ContentLoss         features -> loss, of stylisation
 range_penalty       pictures -> penalty
+total_variation     pictures -> penalty
 """
 
 from typing import Any
@@ -108,6 +110,23 @@ class TextureLoss(nn.Module):
         return {name: layer(features[name]) for name, layer in self.layers.items()}
 
 
+class ContentLoss(nn.Module):
+    """Of one layer: mean((F - F0)^2) / mean(F0^2), position by position, averaged over pictures.
+
+    The division, which Gatys et al. (2016) do not do, makes it a relative error like StyleLoss.
+    """
+
+    def __init__(self, target: Tensor) -> None:
+        """Keep the target, the photo's features (N or 1, C, H, W)."""
+        super().__init__()
+        self.target = nn.Buffer(target.float())
+        self.scale = nn.Buffer(self.target.square().mean())
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return the loss, a float32 scalar, of features (N, C, H, W) of any floating type."""
+        return (features.float() - self.target).square().mean() / self.scale
+
+
 def range_penalty(pictures: Tensor) -> Tensor:
     """Return mean((x - clamp(x, 0, 1))^2) of pictures of any shape.
 
@@ -115,3 +134,13 @@ def range_penalty(pictures: Tensor) -> Tensor:
     range, but a file clamps them.
     """
     return (pictures - pictures.clamp(0, 1)).square().mean()
+
+
+def total_variation(pictures: Tensor) -> Tensor:
+    """Return the mean squared difference of neighbouring pixels, vertical plus horizontal.
+
+    Squared as in neural-style's TVLoss, so that it is smooth everywhere; pictures (N, C, H, W).
+    """
+    vertical = pictures[..., 1:, :] - pictures[..., :-1, :]
+    horizontal = pictures[..., 1:] - pictures[..., :-1]
+    return vertical.square().mean() + horizontal.square().mean()
