@@ -241,11 +241,11 @@ def check_outputs(job: Job, as_json: bool) -> None:
         raise RequestError("--sheet needs several seeds; give a range as in --seed 1..9")
     if job.output == STDOUT:
         _check_stdout(job, as_json)
-        return
 
     from tn_runtime.image import check_output
 
-    check_output(job.output, *picture_size(job))
+    path = Path("stdout.png") if job.output == STDOUT else job.output
+    check_output(path, *picture_size(job))
 
 
 def _check_stdout(job: Job, as_json: bool) -> None:

@@ -159,7 +159,7 @@ def _range(values: NDArray[Any]) -> tuple[float, float]:
     nominal = 65535.0 if values.dtype.kind in "iu" else 1.0
     if low >= 0 and high <= nominal:
         return 0.0, nominal
-    return low, high
+    return low, high if high > low else low + 1
 
 
 def _is_unsigned(values: NDArray[Any], size: int) -> bool:

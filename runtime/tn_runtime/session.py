@@ -80,7 +80,7 @@ def load(
     """Load a model file, or a shipped model by its name.
 
     Args:
-        model: a path, or a name out of `shipped()`; an existing file wins.
+        model: a path, or a name out of `shipped()`; a file of that name wins.
         provider: "cuda" and "cpu" insist; "auto" takes CUDA where it works and the CPU elsewhere.
         threads: of the CPU; None lets ONNX Runtime choose. The pixels do not depend on it.
 
@@ -108,12 +108,12 @@ def find(model: str | os.PathLike[str]) -> Path:
     Raises:
         ModelError: neither a file nor the name of a shipped model.
     """
-    path = Path(model)
-    if path.exists():
+    path, known = Path(model), shipped()
+    named = known.get(str(model))
+    if path.exists() and not (named and path.is_dir()):
         return path
-    known = shipped()
-    if str(model) in known:
-        return known[str(model)]
+    if named:
+        return named
     names = f"the models with a name are: {', '.join(known)}" if known else "no model has a name"
     raise ModelError(f"{str(model)!r} is neither a file nor the name of a model; {names}")
 

@@ -5,6 +5,7 @@ imagecodecs.
 """
 
 import io
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,9 @@ ORIENTATION, PROFILE = 274, 34675
 
 Pixels = NDArray[np.uint8]
 
+# Of damaged files tifffile tells its logger much; without a handler that would land on stderr.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
 
 def write_tiff(
     path: Path,
@@ -45,7 +49,9 @@ def write_tiff(
     `software` and `description` are ASCII. The file is a BigTIFF where it has to be one.
     """
     rows = max(16, min(TILE, ROW_BYTES // (3 * width) // 16 * 16))
-    with tifffile.TiffWriter(path, bigtiff=3 * height * width > CLASSIC_BYTES) as writer:
+    big = 3 * height * width > CLASSIC_BYTES
+    # Opened here: what TiffWriter opens stays open if Ctrl-C meets its constructor.
+    with path.open("wb") as stream, tifffile.TiffWriter(stream, bigtiff=big) as writer:
         writer.write(
             _tiles(bands, rows),
             shape=(height, width, 3),

@@ -170,6 +170,8 @@ def test_float_grey_means_zero_to_one_and_is_stretched_beyond(tmp_path):
         assert read_rgb(tmp_path / "a.tiff")[0, :, 0].tolist() == [0, 64, 255]
     tifffile.imwrite(tmp_path / "b.tiff", inside * 900 - 300)
     assert read_rgb(tmp_path / "b.tiff")[0, :, 0].tolist() == [0, 64, 255]
+    tifffile.imwrite(tmp_path / "flat.tiff", np.full((2, 2), 7.0, np.float32))
+    assert (read_rgb(tmp_path / "flat.tiff") == 0).all()
     tifffile.imwrite(tmp_path / "c.tiff", np.array([[0, np.nan]], np.float32))
     with pytest.raises(PictureError, match="not finite"):
         read_rgb(tmp_path / "c.tiff")
@@ -275,6 +277,19 @@ def test_what_cannot_be_read_says_why(tmp_path, content, message):
     with pytest.raises(PictureError, match=message) as caught:
         read_rgb(path)
     assert str(path) in str(caught.value)
+
+
+def test_damaged_tiffs_leave_stderr_to_the_error_line(tmp_path):
+    (tmp_path / "a.tiff").write_bytes(tiff_bytes()[:60])
+    script = (
+        "from tn_runtime.image import read_rgb\n"
+        "from tn_runtime.errors import PictureError\n"
+        "try: read_rgb('a.tiff')\n"
+        "except PictureError as error: print(error)\n"
+    )
+    done = python(script, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "damaged" in done.stdout
 
 
 def test_missing_files_and_folders_say_so(tmp_path):
