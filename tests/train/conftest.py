@@ -1,8 +1,5 @@
 """Small pictures and small runs: seconds, no downloads."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,22 +15,11 @@ from tn_train.config import Budget, GeneratorConfig, TrainingConfig
 from tn_train.descriptor import vgg16
 from tn_train.loop import Event, Run, train
 from tn_train.texture import TextureTask
+from train.pictures import pattern
 
 torch.set_num_threads(1)  # these networks are too small for more
 
-ROOT = Path(__file__).parents[2]
-FLOORS = [str(ROOT / floor) for floor in ("runtime", "train", "export", "benchmarks")]
 LAYERS = ("relu1_1", "relu2_1")
-
-
-def pattern(height: int = 40, width: int = 48) -> np.ndarray:
-    """Return stripes and noise, uint8 (height, width, 3)."""
-    rng = np.random.default_rng(0)
-    y, x = np.mgrid[:height, :width]
-    wave = 120 + 80 * np.sin((2 * x + y) / 3)
-    return (wave[..., None] * [1.0, 0.8, 0.5] + rng.integers(0, 40, (height, width, 3))).astype(
-        np.uint8
-    )
 
 
 @pytest.fixture
@@ -81,20 +67,3 @@ def trained(fresh: Checkpoint, task: TextureTask) -> Callable[..., Run]:
         return run
 
     return run_it
-
-
-def command(*arguments: object) -> list[str]:
-    """Return the words that start `tn-train` in a process of its own."""
-    code = "from tn_train.cli import main; main()"
-    return [sys.executable, "-c", code, *map(str, arguments)]
-
-
-def environment() -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": os.pathsep.join(FLOORS), "OMP_NUM_THREADS": "1"}
-
-
-def tn_train(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run `tn-train` and wait for it."""
-    return subprocess.run(
-        command(*arguments), env=environment(), capture_output=True, text=True, check=False
-    )

@@ -5,6 +5,7 @@ executes no code, whoever made it.
 """
 
 import dataclasses
+import math
 import os
 import zipfile
 from dataclasses import dataclass, field
@@ -71,19 +72,15 @@ class Checkpoint:
         """Return the generator with the best weights, in eval mode, on the CPU.
 
         Raises:
-            CheckpointError: the weights do not fit the configuration, or are not finite.
+            CheckpointError: the run has made nothing worth keeping yet; the weights do not fit the
+                configuration, or are not finite.
         """
-        if not all(torch.isfinite(weight).all() for weight in self.weights.values()):
-            raise CheckpointError(f"checkpoint {self.name!r} has weights that are not finite")
-        try:
-            with torch.device("meta"):  # shapes are compared before any memory is taken
-                generator = Generator(self.config)
-            generator.load_state_dict(self.weights, assign=True)
-        except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        if not math.isfinite(self.loss):
             raise CheckpointError(
-                f"checkpoint {self.name!r} contradicts itself: its weights do not fit {self.config}"
-            ) from error
-        return generator.eval()
+                f"checkpoint {self.name!r} stopped at step {self.steps}, before anything worth "
+                "keeping was made: go on with it (tn-train --resume)"
+            )
+        return _rebuild(self)
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:
@@ -118,9 +115,9 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
         )
     try:
         checkpoint = _build(data)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"{path} is not a sound checkpoint of tn-train ({error})") from error
-    checkpoint.generator()  # raises where weights and configuration disagree
+    _rebuild(checkpoint)  # raises where weights and configuration disagree
     return checkpoint
 
 
@@ -157,6 +154,21 @@ def _build(data: dict[str, Any]) -> Checkpoint:
     values["history"] = tuple(Record(**record) for record in values["history"])
     values["seconds"], values["loss"] = float(values["seconds"]), float(values["loss"])
     return Checkpoint(**values)
+
+
+def _rebuild(checkpoint: Checkpoint) -> Generator:
+    name, weights = checkpoint.name, checkpoint.weights
+    if not all(torch.isfinite(weight).all() for weight in weights.values()):
+        raise CheckpointError(f"checkpoint {name!r} has weights that are not finite")
+    try:
+        with torch.device("meta"):  # shapes are compared before any memory is taken
+            generator = Generator(checkpoint.config)
+        generator.load_state_dict(weights, assign=True)
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        raise CheckpointError(
+            f"checkpoint {name!r} contradicts itself: its weights do not fit {checkpoint.config}"
+        ) from error
+    return generator.eval()
 
 
 def _tuples(values: dict[str, Any]) -> dict[str, Any]:

@@ -30,7 +30,9 @@ def train() -> None:
 
 @app.command()
 def texture(
-    exemplar: Annotated[Path, typer.Argument(help="The picture to learn from.")],
+    exemplar: Annotated[
+        Path, typer.Argument(metavar="EXEMPLAR", help="The picture to learn from.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The checkpoint, NAME.pt.")],
     minutes: Annotated[
         float | None,

@@ -5,13 +5,11 @@ optimising pictures. VGG-16 comes with the package; VGG-19, the paper's, is read
 in torchvision's format.
 """
 
-import pickle
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -169,7 +167,9 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
             weights = load_file(path)
         else:
             weights = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # torch documents no set of errors for what is not its own
         raise RequestError(f"{path} is not a .pth or .safetensors file of weights") from error
     channels = 3
     for stage, index in _stages("vgg19"):

@@ -24,7 +24,7 @@ EVALUATE_EVERY = 10
 FLOOR = 0.02
 """Where the cosine ends, of the learning rate."""
 DIVERGED = 10.0
-"""Times the best loss, the untrained generator's included: what is above counts as divergence."""
+"""Times the best loss, the untrained generator's included: more counts as a divergence."""
 BACKOFF = 0.25
 """The learning rate after a divergence, of that before."""
 MAX_DIVERGENCES = 5
@@ -140,13 +140,9 @@ class Run:
         return not (math.isfinite(evaluation.loss) and evaluation.loss <= DIVERGED * best)
 
     def keep(self, evaluation: Evaluation) -> None:
-        """Note an evaluation; its weights are the best if its loss is.
-
-        The first one, of the untrained generator, is what the others must be better than.
-        """
+        """Note an evaluation; its weights are the best if its loss is."""
         self.history.append(Record(self.step, self.seconds, evaluation.loss, evaluation.layers))
-        limit = min(self.best_loss, self.history[0].loss)
-        if evaluation.loss < limit and not evaluation.flat:
+        if evaluation.loss < self.best_loss and not evaluation.flat and self.step:
             self.best_loss = evaluation.loss
             self.best = _copied(self.generator.state_dict())
 
@@ -242,8 +238,8 @@ def train(run: Run, task: Task, report: Callable[[Event], None]) -> None:
                 raise Interrupted
     if not run.best:
         raise TrainingError(
-            f"after {run.step} steps the pictures are flat, or no better than the untrained "
-            "generator's: give it more --minutes or --steps, or another --seed"
+            f"after {run.step} steps the pictures are still flat: "
+            "give it more --minutes or --steps, or another --seed"
         )
 
 

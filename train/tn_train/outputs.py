@@ -22,23 +22,29 @@ class Outputs:
         self.checkpoint = checkpoint
         self.preview = checkpoint.with_suffix(".preview.png")
         self.curve = checkpoint.with_suffix(".loss.png")
+        self.samples: Tensor | None = None
         self.next = 0.0
 
     def update(self, event: Event) -> None:
-        """Renew checkpoint and preview after an evaluation, if the last time is long ago."""
-        if event.evaluation and (time.monotonic() >= self.next or event.progress >= 1):
-            from tn_train.plot import write_preview  # noqa: PLC0415 - matplotlib can wait
-
-            write_preview(self.preview, self.exemplar, event.evaluation.pictures)
+        """Note the samples of the best weights; save, if the last time is long ago."""
+        if event.evaluation is None:
+            return
+        if event.evaluation.loss == event.best:
+            self.samples = event.evaluation.pictures
+        if time.monotonic() >= self.next:
             self.save()
             self.next = time.monotonic() + EVERY
 
     def save(self) -> None:
-        """Write the checkpoint."""
+        """Write the checkpoint and the preview."""
         checkpoints.save(self.run.checkpoint(), self.checkpoint)
+        if self.samples is not None:
+            from tn_train.plot import write_preview  # noqa: PLC0415 - matplotlib can wait
+
+            write_preview(self.preview, self.exemplar, self.samples)
 
     def finish(self) -> list[Path]:
-        """Write the last checkpoint and the curve; return the files that there are."""
+        """Write everything a last time, and the curve; return the files that there are."""
         from tn_train.plot import write_curve  # noqa: PLC0415
 
         self.save()

@@ -130,7 +130,8 @@ def _check_agreement(options: Options, kept: Checkpoint) -> None:
     for option, (asked, trained) in pairs.items():
         if asked is not None and asked != trained:
             raise RequestError(
-                f"{option} {asked} contradicts {options.output}, which has {trained}: "
+                f"{option} {_word(asked)} contradicts {options.output}, "
+                f"which has {_word(trained)}: "
                 "leave it out, or start anew under another name"
             )
     if kept.descriptor == "vgg19" and not options.vgg19:
@@ -139,3 +140,7 @@ def _check_agreement(options: Options, kept: Checkpoint) -> None:
 
 def _asked(options: Options, *names: str) -> dict[str, Any]:
     return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+
+
+def _word(value: object) -> str:
+    return ",".join(value) if isinstance(value, tuple) else str(value)

@@ -1,0 +1,170 @@
+"""A checkpoint is data: it executes nothing, and whatever is wrong with it is one line."""
+
+import dataclasses
+import math
+import pickle
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+
+from tn_runtime.errors import CheckpointError
+from tn_train import checkpoint as checkpoints
+from tn_train.checkpoint import MARK, Checkpoint, Record
+from tn_train.config import Crop, GeneratorConfig
+from tn_train.generator import Generator
+
+
+@pytest.fixture
+def full(fresh: Checkpoint) -> Checkpoint:
+    return dataclasses.replace(
+        fresh,
+        crop=Crop(1, 2, 30, 40),
+        steps=10,
+        seconds=2.5,
+        loss=0.25,
+        weights=Generator(fresh.config).state_dict(),
+        history=(Record(10, 2.5, 0.25, {"relu1_1": 0.25}),),
+    )
+
+
+@pytest.fixture
+def path(full: Checkpoint, tmp_path: Path) -> Path:
+    checkpoints.save(full, tmp_path / "full.pt")
+    return tmp_path / "full.pt"
+
+
+def test_round_trip(full: Checkpoint, path: Path):
+    loaded = checkpoints.load(path)
+    for field in dataclasses.fields(Checkpoint):
+        if field.name != "weights":
+            assert getattr(loaded, field.name) == getattr(full, field.name)
+    assert all(torch.equal(loaded.weights[name], full.weights[name]) for name in full.weights)
+    assert not loaded.generator().training
+
+
+def rewrite(path: Path, **changes) -> None:
+    torch.save(torch.load(path, weights_only=True) | changes, path)
+
+
+class Evil:
+    def __init__(self, victim: Path) -> None:
+        self.victim = victim
+
+    def __reduce__(self):
+        return Path.touch, (self.victim,)
+
+
+def test_evil_pickles_are_not_executed(path: Path, tmp_path: Path):
+    victim = tmp_path / "executed"
+    torch.save({MARK: 1, "name": Evil(victim)}, tmp_path / "archive.pt")
+    (tmp_path / "bare.pt").write_bytes(pickle.dumps(Evil(victim)))
+    rewrite(path, state={"rng": Evil(victim)})
+    for evil in (tmp_path / "archive.pt", tmp_path / "bare.pt", path):
+        with pytest.raises(CheckpointError, match="not a checkpoint of tn-train"):
+            checkpoints.load(evil)
+    assert not victim.exists()
+    pickle.loads((tmp_path / "bare.pt").read_bytes())  # it would have
+    assert victim.exists()
+
+
+def test_truncated_files(path: Path):
+    data = path.read_bytes()
+    for length in (0, 1, 100, len(data) // 2, len(data) - 1):
+        path.write_bytes(data[:length])
+        with pytest.raises(CheckpointError):
+            checkpoints.load(path)
+
+
+def test_foreign_files(tmp_path: Path, path: Path):
+    foreign = tmp_path / "foreign.pt"
+    torch.save({"state_dict": {}}, foreign)
+    with zipfile.ZipFile(tmp_path / "zip.pt", "w") as archive:
+        archive.writestr("a.txt", "text")
+    (tmp_path / "text.pt").write_text("text")
+    torch.save([1, 2], tmp_path / "list.pt")
+    for name in ("foreign.pt", "zip.pt", "text.pt", "list.pt"):
+        with pytest.raises(CheckpointError, match="not a checkpoint of tn-train"):
+            checkpoints.load(tmp_path / name)
+    with pytest.raises(CheckpointError, match="directory"):
+        checkpoints.load(tmp_path)
+    with pytest.raises(CheckpointError, match="does not exist"):
+        checkpoints.load(tmp_path / "missing.pt")
+
+
+def test_a_later_format_asks_for_an_upgrade(path: Path):
+    rewrite(path, **{MARK: 99})
+    with pytest.raises(CheckpointError, match=r"format 99.*upgrade"):
+        checkpoints.load(path)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"weights": {}},
+        {"weights": {"to_rgb.bias": 3}},
+        {"weights": None},
+        {"config": {"widths": (8, 8)}},
+        {"config": {"widths": (10**9, 10**9, 10**9)}},
+        {"config": {"widths": ()}},
+        {"config": {"widths": 7}},
+        {"config": {"widths": (8, -8)}},
+        {"config": {"depth": 3}},
+        {"config": "paper"},
+        {"training": {"size": 1, "colour": 2}},
+        {"exemplar": {"name": "a"}},
+        {"history": [1]},
+        {"history": None},
+        {"steps": "many"},
+        {"seconds": None},
+        {"crop": [1, 2]},
+    ],
+)
+def test_inconsistent_files(path: Path, changes):
+    rewrite(path, **changes)
+    with pytest.raises(CheckpointError):
+        checkpoints.load(path)
+
+
+def test_missing_fields(path: Path):
+    data = torch.load(path, weights_only=True)
+    for name in set(data) - {MARK}:
+        torch.save({key: value for key, value in data.items() if key != name}, path)
+        with pytest.raises(CheckpointError, match="not a sound checkpoint"):
+            checkpoints.load(path)
+
+
+def test_weights_that_are_not_finite(path: Path, full: Checkpoint):
+    weights = {
+        name: torch.full_like(w, torch.nan) if w.is_floating_point() else w
+        for name, w in full.weights.items()
+    }
+    rewrite(path, weights=weights)
+    with pytest.raises(CheckpointError, match="not finite"):
+        checkpoints.load(path)
+
+
+def test_an_unwritable_place_leaves_the_old_file(path: Path, full: Checkpoint, tmp_path: Path):
+    with pytest.raises(OSError, match="does not exist"):
+        checkpoints.save(full, tmp_path / "nowhere" / "a.pt")
+    before = path.read_bytes()
+    broken = dataclasses.replace(full, state={"a": lambda: None})
+    with pytest.raises(Exception, match="pickle"):
+        checkpoints.save(broken, path)
+    assert path.read_bytes() == before
+    assert [each.name for each in tmp_path.iterdir()] == ["full.pt"]
+
+
+def test_a_run_that_made_nothing_has_no_generator(path: Path):
+    rewrite(path, loss=math.inf)
+    with pytest.raises(CheckpointError, match="go on with it"):
+        checkpoints.load(path).generator()
+
+
+def test_six_levels(fresh: Checkpoint, tmp_path: Path):
+    config = GeneratorConfig(widths=(48, 40, 32, 24, 16, 8))
+    weights = Generator(config).state_dict()
+    six = dataclasses.replace(fresh, config=config, weights=weights, loss=0.5)
+    checkpoints.save(six, tmp_path / "six.pt")
+    assert checkpoints.load(tmp_path / "six.pt").generator().parameter_count == 116_915

@@ -1,0 +1,204 @@
+"""`tn-train` as a person meets it: real files, real processes."""
+
+import signal
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tn_train import checkpoint as checkpoints
+from tn_train.cli import main
+from train.pictures import pattern
+from train.processes import python, run_tn_train, start_tn_train
+
+TINY = ("--layers", "relu1_1,relu2_1", "--size", "32", "--device", "cpu")
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Return a function that calls `tn-train` in this process, sparing the import of torch."""
+    before = signal.getsignal(signal.SIGTERM)
+
+    def call_it(*arguments: object) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["tn-train", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        return end.value.code, capsys.readouterr().err
+
+    yield call_it
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_a_run_makes_its_files(picture: Path, tmp_path: Path):
+    out = tmp_path / "leaf.pt"
+    words = ("--credit", "A. Person", "--license", "CC0", "--crop", "4,4,36x30")
+    done = run_tn_train("texture", picture, "-o", out, "--steps", 5, "--seed", 5, *TINY, *words)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{out}: loss ")
+    assert done.stdout.count("\n") == 1
+    assert "step 1 " in done.stderr
+    checkpoint = checkpoints.load(out)
+    assert (checkpoint.name, checkpoint.preset, checkpoint.steps) == ("leaf", "paper", 5)
+    assert checkpoint.training.seed == 5
+    assert checkpoint.training.layers == ("relu1_1", "relu2_1")
+    assert checkpoint.exemplar.credit == "A. Person"
+    assert checkpoint.exemplar.license == "CC0"
+    assert (checkpoint.exemplar.width, checkpoint.exemplar.height) == (32, 27)
+    for name in ("leaf.preview.png", "leaf.loss.png"):
+        with Image.open(tmp_path / name) as made:
+            assert min(made.size) > 10
+            assert np.asarray(made.convert("L")).std() > 1
+    assert len(list(tmp_path.iterdir())) == 4  # and the exemplar
+
+
+def test_an_existing_checkpoint_is_not_overwritten(picture: Path, tmp_path: Path, call):
+    out = tmp_path / "mine.pt"
+    out.write_bytes(b"precious")
+    code, stderr = call("texture", picture, "-o", out, "--steps", 5, *TINY)
+    assert code == 2
+    assert "--resume" in stderr
+    assert out.read_bytes() == b"precious"
+
+
+def test_ctrl_c_saves_and_resume_goes_on(picture: Path, tmp_path: Path):
+    out = tmp_path / "half.pt"
+    process = start_tn_train("texture", picture, "-o", out, "--steps", 10**6, *TINY)
+    with process:
+        first = process.stderr.readline()  # a step is done
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+    assert process.returncode == 130, rest
+    assert first.startswith("step 1 ")
+    assert "go on with: tn-train texture" in rest
+    assert "Traceback" not in rest
+    steps = checkpoints.load(out).steps
+    assert steps >= 1
+
+    done = run_tn_train("texture", picture, "-o", out, "--resume", "--steps", steps + 2)
+    assert done.returncode == 0, done.stderr
+    assert checkpoints.load(out).steps == steps + 2
+    again = run_tn_train("texture", picture, "-o", out, "--resume")
+    assert again.returncode == 2
+    assert "is finished" in again.stderr
+
+
+def grey(path: Path) -> None:
+    Image.fromarray(pattern()).convert("L").save(path)
+
+
+def alpha(path: Path) -> None:
+    Image.fromarray(np.dstack([pattern(), pattern()[..., 0]])).save(path)
+
+
+def sixteen_bit(path: Path) -> None:
+    Image.fromarray(pattern()[..., 0].astype(np.uint16) * 257).save(path)
+
+
+def palette(path: Path) -> None:
+    Image.fromarray(pattern()).convert("P").save(path)
+
+
+def rotated(path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # Orientation: on its side
+    Image.fromarray(pattern()).save(path, exif=exif)
+
+
+@pytest.mark.parametrize("make", [grey, alpha, sixteen_bit, palette, rotated])
+def test_exemplars_of_any_mode_train(make, tmp_path: Path, call):
+    path, out = tmp_path / "any.png", tmp_path / "any.pt"
+    make(path)
+    code, stderr = call("texture", path, "-o", out, "--steps", 5, *TINY)
+    assert code == 0, stderr
+    exemplar = checkpoints.load(out).exemplar
+    expected = (27, 32) if make is rotated else (32, 27)
+    assert (exemplar.width, exemplar.height) == expected
+
+
+def bad_calls(folder: Path) -> dict[str, tuple[list[object], str]]:
+    good = folder / "good.png"
+    Image.fromarray(pattern()).save(good)
+    (folder / "text.png").write_text("text")
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "cut.png").write_bytes(good.read_bytes()[:200])
+    out = ["-o", folder / "out.pt", "--steps", 1]
+    return {
+        "missing": ([folder / "nowhere.png", *out], "nowhere.png"),
+        "directory": ([folder, *out], str(folder)),
+        "text": ([folder / "text.png", *out], "text.png"),
+        "empty": ([folder / "empty.png", *out], "empty.png"),
+        "cut off": ([folder / "cut.png", *out], "cut.png"),
+        "small": ([good, *out, "--crop", "0,0,20x20"], "at least 32x32"),
+        "crop": ([good, *out, "--crop", "a"], "write X,Y,WxH"),
+        "beyond": ([good, *out, "--crop", "0,0,99x9"], "48x40"),
+        "layers": ([good, *out, "--layers", "relu7_1"], "its layers are"),
+        "preset": ([good, *out, "--preset", "best"], "choose from paper"),
+        "device": ([good, *out, "--device", "abacus"], "choose from auto"),
+        "vgg19": ([good, *out, "--vgg19", folder / "text.png"], "text.png"),
+        "two budgets": ([good, *out, "--minutes", "1"], "give one"),
+        "no time": ([good, "-o", folder / "a.pt", "--minutes", "nan"], "positive number"),
+        "no steps": ([good, "-o", folder / "a.pt", "--steps", "0"], "--steps"),
+        "suffix": ([good, "-o", folder / "a.onnx"], "end it in .pt"),
+        "no folder": ([good, "-o", folder / "b" / "a.pt"], "does not exist"),
+        "nothing to resume": ([good, *out, "--resume"], "does not exist"),
+        "unknown option": ([good, *out, "--speed"], "--speed"),
+    }
+
+
+CASES = [
+    "missing", "directory", "text", "empty", "cut off", "small", "crop", "beyond", "layers",
+    "preset", "device", "vgg19", "two budgets", "no time", "no steps", "suffix", "no folder",
+    "nothing to resume", "unknown option",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_a_user_can_mend_is_one_line(case: str, tmp_path: Path, call):
+    arguments, says = bad_calls(tmp_path)[case]
+    before = set(tmp_path.iterdir())
+    code, stderr = call("texture", *arguments)
+    assert code == 2, stderr
+    assert stderr.startswith("error: ")
+    assert stderr.count("\n") == 1
+    assert says in stderr
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_resume_refuses_another_picture_and_other_options(picture: Path, tmp_path: Path, call):
+    out, other = tmp_path / "a.pt", tmp_path / "other.png"
+    Image.fromarray(pattern()[::-1]).save(other)
+    assert call("texture", picture, "-o", out, "--steps", 5, *TINY)[0] == 0
+    for arguments, says in (
+        ([other, "--steps", 9], "another picture"),
+        ([picture, "--steps", 9, "--size", 31], "--size 31 contradicts"),
+        ([picture, "--steps", 9, "--layers", "relu1_1"], "--layers relu1_1 contradicts"),
+        ([picture, "--steps", 9, "--vgg19", other], "--vgg19"),
+    ):
+        code, stderr = call("texture", *arguments, "-o", out, "--resume")
+        assert code == 2
+        assert says in stderr
+
+
+def test_credit_can_be_added_afterwards(picture: Path, tmp_path: Path, call):
+    out = tmp_path / "a.pt"
+    assert call("texture", picture, "-o", out, "--steps", 5, *TINY)[0] == 0
+    code, stderr = call("texture", picture, "-o", out, "--resume", "--credit", "A. Person")
+    assert code == 0, stderr
+    checkpoint = checkpoints.load(out)
+    assert (checkpoint.exemplar.credit, checkpoint.steps) == ("A. Person", 5)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["texture", "--help"]])
+def test_help_imports_nothing_heavy(arguments: list[str]):
+    code = (
+        "import sys\nfrom tn_train.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code\n"
+        "heavy = {'torch', 'numpy', 'PIL', 'matplotlib', 'safetensors'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = python(code, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "texture" in done.stdout
