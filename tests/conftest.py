@@ -25,8 +25,17 @@ def untrained(config: GeneratorConfig) -> Generator:
             module.running_var.uniform_(0.5, 2)
             module.weight.data.uniform_(0.5, 2)
             module.bias.data.uniform_(-1, 1)
-    generator.to_rgb.bias.data.fill_(0.5)
-    return generator.eval()
+    _stretch_contrast(generator.eval())
+    return generator
+
+
+@torch.no_grad()
+def _stretch_contrast(generator: Generator) -> None:
+    """Give every colour a mean of 0.5 and a deviation of 0.1: flat pictures prove nothing."""
+    image = generator(*(torch.rand(shape) for shape in generator.noise_shapes(4, 64, 64)))
+    mean, std = image.mean((0, 2, 3)), image.std((0, 2, 3))
+    generator.to_rgb.weight *= (0.1 / std).view(-1, 1, 1, 1)
+    generator.to_rgb.bias.copy_((generator.to_rgb.bias - mean) * 0.1 / std + 0.5)
 
 
 def checkpoint_of(generator: Generator) -> Checkpoint:

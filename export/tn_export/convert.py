@@ -14,8 +14,8 @@ from torch.export import Dim
 from tn_export.optimize import folded
 from tn_train.generator import Generator
 
-OPSET = 20
-"""Runs on every ONNX Runtime since 1.17."""
+OPSET = 18
+"""With 19 and 20, older CUDA providers send Resize to the CPU: they have its kernel up to 18."""
 
 
 def core_graph(generator: Generator) -> ir.Model:

@@ -144,7 +144,7 @@ def test_a_batch_equals_its_singles_and_seeds_differ(tiny):
     batch = synthesize(tiny, (40, 56), (1, 2, -3))
     for picture, seed in zip(batch, (1, 2, -3), strict=True):
         equal(picture, synthesize(tiny, (40, 56), seed))
-    assert (batch[0] != batch[1]).any()
+    assert (batch[0] != batch[1]).mean() > 0.9
 
 
 @pytest.mark.parametrize("size", [(1, 1), (17, 333), (64, 2048), (2048, 64)])
