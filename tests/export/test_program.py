@@ -40,7 +40,7 @@ def test_folding_is_exact(join_norm):
     network = folded(generator)
     assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in network.modules())
     with torch.no_grad():
-        assert torch.allclose(network(*noise), generator(*noise), atol=1e-5)
+        assert torch.allclose(network(*noise), generator(*noise), atol=5e-5)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (17, 333), (2048, 64), (5, 3)])
