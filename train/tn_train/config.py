@@ -94,7 +94,9 @@ class Budget:
         """Return how much of the run is done, 0 to 1."""
         if self.steps is not None:
             return min(steps / self.steps, 1.0)
-        return min(seconds / (60 * (self.minutes or 0.0)), 1.0) if self.minutes else 1.0
+        if self.minutes is not None:
+            return min(seconds / (60 * self.minutes), 1.0)
+        return 1.0
 
 
 @dataclass(frozen=True)
