@@ -87,10 +87,10 @@ class TextureTask:
     def _calibrate(self, generator: Generator, rng: torch.Generator) -> None:
         """Set the BatchNorm statistics to those of the present weights; leave it in eval mode.
 
-        The running means lag behind while the weights move fast: on dead_leaves (8 x 128 px) the
-        loss in eval mode was 1.47 with them and 0.22 measured afresh at step 30, 0.155 and 0.080 at
-        step 90, 0.082 and 0.083 at the end (180). Training the last fifth with frozen statistics spiked
-        and came out no lower than the best of the calibrated evaluations (0.075 and 0.074).
+        The running means lag behind while the weights move fast. In one run on dead_leaves (8 x
+        128 px) the loss in eval mode was 1.47 with them and 0.22 measured afresh at step 30, 0.155
+        and 0.080 at step 90, 0.082 and 0.083 at the end (180). Training the last fifth with frozen
+        statistics spiked and ended at 0.075; the best calibrated evaluation had been 0.074.
         """
         with _fresh_statistics(generator):
             for _ in range(CALIBRATION_BATCHES):
