@@ -12,14 +12,21 @@ LEAVES := train/tn_train/data/dead_leaves.jpg
 
 .PHONY: demo test check format clean
 
-demo: $(READY)
-	mkdir -p demo
-	$(BIN)/tn-train texture $(LEAVES) -o demo/leaves.pt --minutes 3 --resume \
-		--credit "Yinan Chen, Sven Andreas Belting" --license CC0-1.0
-	$(BIN)/tn-export demo/leaves.pt -o demo/leaves.onnx
+demo: demo/leaves.onnx
 	$(BIN)/tn-run texture demo/leaves.onnx -o demo/tile.png --size 1024 --tileable
-	$(BIN)/tn-run texture demo/leaves.onnx -o demo/window.png --size 1024x512 --origin -1000000,12345
+	$(BIN)/tn-run texture demo/leaves.onnx -o demo/window.png --size 1024x512 --origin=-1000000,12345
 	@echo "Look at demo/tile.png, which repeats seamlessly, and at demo/window.png."
+
+demo/leaves.onnx: demo/leaves.pt
+	$(BIN)/tn-export demo/leaves.pt -o demo/leaves.onnx
+
+demo/leaves.pt: | $(READY)
+	mkdir -p demo
+	$(BIN)/tn-train texture $(LEAVES) -o demo/leaves.pt --minutes 3 \
+		--credit "Yinan Chen, Sven Andreas Belting" --license CC0-1.0
+
+# What Ctrl-C left of a training is worth keeping.
+.PRECIOUS: demo/leaves.pt
 
 test: check
 	$(BIN)/pytest -n 2 --dist loadfile
