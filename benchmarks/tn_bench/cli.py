@@ -1,0 +1,247 @@
+"""tn-bench: the baseline that generators are compared with, and measures of their pictures."""
+
+import dataclasses
+import json
+import math
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from tn_runtime import console
+from tn_runtime.errors import RequestError
+from tn_runtime.version import __version__
+from tn_train.config import Crop, TrainingConfig
+
+if TYPE_CHECKING:  # torch takes seconds to import, and --help must not
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from tn_bench.gatys import Result, Settings
+    from tn_bench.quality import Quality
+    from tn_train.descriptor import Descriptor, Pooling
+
+DEFAULT = TrainingConfig()
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+class Init(StrEnum):
+    """What stylisation starts from."""
+
+    CONTENT = "content"
+    NOISE = "noise"
+
+
+ExemplarArgument = Annotated[Path, typer.Argument(help="The picture that is to be resembled.")]
+SizeOption = Annotated[
+    int, typer.Option(min=1, help="Longest side of the exemplar, pixels; give that of training.")
+]
+CropOption = Annotated[
+    str | None, typer.Option(metavar="X,Y,WxH", help="Take this region of the exemplar only.")
+]
+Vgg19Option = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Describe by this VGG-19 of torchvision's, not VGG-16."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, for machines.")]
+
+
+@app.callback()
+def bench() -> None:
+    """Compare generators with the optimisation of Gatys et al., and pictures with exemplars."""
+
+
+@app.command()
+def gatys(
+    exemplar: ExemplarArgument,
+    output: Annotated[Path, typer.Option("-o", "--output", help=".png, .tiff, .jpg or .webp.")],
+    content: Annotated[
+        Path | None, typer.Option(help="Paint this photo in the exemplar's style.")
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Evaluations of the loss at most.")] = 500,
+    size: SizeOption = DEFAULT.size,
+    crop: CropOption = None,
+    content_size: Annotated[
+        int, typer.Option(min=1, help="Longest side of the photo, pixels.")
+    ] = 512,
+    init: Annotated[Init, typer.Option(help="What to start from with a photo.")] = Init.CONTENT,
+    content_weight: Annotated[float, typer.Option(help="Of the photo, beside the style.")] = 1.0,
+    variation: Annotated[
+        float, typer.Option(help="Weight of the total variation: takes away pixel noise.")
+    ] = 0.0,
+    average: Annotated[
+        bool, typer.Option("--average", help="Average pooling in the descriptor, not maximum.")
+    ] = False,
+    layers: Annotated[str, typer.Option(help="Of the style.")] = ",".join(DEFAULT.layers),
+    vgg19: Vgg19Option = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of the noise.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    json_: JsonOption = False,
+) -> None:
+    """Make a texture, or a stylised photo, by optimising its pixels. Ctrl-C keeps the picture."""
+    for name, weight in {"--content-weight": content_weight, "--variation": variation}.items():
+        if not 0 <= weight < math.inf:
+            raise RequestError(f"{name} {weight} is no weight: give 0 or a positive number")
+    from tn_bench.gatys import CONTENT_LAYER, Settings
+    from tn_runtime.image import check_output
+    from tn_train.data import check_depth, read_exemplar
+    from tn_train.descriptor import stride
+    from tn_train.loop import choose_device
+
+    check_output(output, 1, 1)
+    target = choose_device(device)
+    names = tuple(name.strip() for name in layers.split(",") if name.strip())
+    pixels, facts = read_exemplar(exemplar, size=size, crop=_crop(crop))
+    photo = read_exemplar(content, size=content_size)[0] if content else None
+    wanted = (*names, CONTENT_LAYER) if content else names
+    descriptor = _descriptor(vgg19, wanted, "average" if average else "max")
+    check_depth(facts, stride(descriptor.name, names))
+    _optimize(
+        output,
+        descriptor.to(target),
+        pixels.to(target),
+        None if photo is None else photo.to(target),
+        init,
+        Settings(steps, seed, content_weight, variation),
+        as_json=json_,
+    )
+
+
+@app.command()
+def quality(
+    exemplar: ExemplarArgument,
+    pictures: Annotated[list[Path], typer.Argument(help="Made to resemble it; any sizes.")],
+    gatys: Annotated[
+        Path | None, typer.Option(metavar="PICTURE", help="Of `tn-bench gatys`, to compare with.")
+    ] = None,
+    size: SizeOption = DEFAULT.size,
+    crop: CropOption = None,
+    all_: Annotated[
+        bool, typer.Option("--all", help="Show every layer's figures, not the summary only.")
+    ] = False,
+    vgg19: Vgg19Option = None,
+    json_: JsonOption = False,
+) -> None:
+    """Measure how near pictures come to their exemplar, each figure beside its floor.
+
+    Of several pictures, taken as samples of one generator, the diversity is measured as well.
+    """
+    from tn_bench.picture import to_pixels
+    from tn_bench.quality import measure
+    from tn_runtime.image import read_rgb
+    from tn_train.data import read_exemplar
+
+    pixels, _ = read_exemplar(exemplar, size=size, crop=_crop(crop))
+    measured = measure(
+        to_pixels(pixels[0]),
+        [read_rgb(path) for path in pictures],
+        read_rgb(gatys) if gatys else None,
+        descriptor=partial(_descriptor, vgg19),
+    )
+    if json_:
+        facts = {"exemplar": str(exemplar), "pictures": [str(path) for path in pictures]}
+        console.result(json.dumps(facts | dataclasses.asdict(measured)))
+    else:
+        _show(measured, [path.stem for path in pictures], everything=all_)
+
+
+def _optimize(
+    output: Path,
+    descriptor: "Descriptor",
+    exemplar: "Tensor",
+    content: "Tensor | None",
+    init: Init,
+    settings: "Settings",
+    *,
+    as_json: bool,
+) -> None:
+    from tn_bench.gatys import stylize, synthesize
+    from tn_bench.progress import shown
+    from tn_train.interrupt import Interrupted
+
+    latest: Result | None = None
+    try:
+        with shown(settings.steps) as show:
+
+            def report(result: "Result") -> None:
+                nonlocal latest
+                latest = result
+                show(result.records[-1])
+
+            if content is None:
+                done = synthesize(descriptor, exemplar, settings=settings, report=report)
+            else:
+                done = stylize(descriptor, exemplar, content, init.value, settings, report)
+    except Interrupted:
+        if latest:
+            _save(output, latest)
+            console.note(f"saved {output} as it was after {len(latest.records)} evaluations")
+        raise
+    _save(output, done)
+    _report(output, done, as_json=as_json)
+
+
+def _save(output: Path, result: "Result") -> None:
+    from tn_bench.picture import to_pixels
+    from tn_runtime.image import Picture, write_picture
+
+    pixels = to_pixels(result.picture[0])
+    metadata = {"Software": f"texture-networks {__version__}"}
+    height, width, _ = pixels.shape
+    write_picture(output, Picture([pixels], height, width, metadata))
+
+
+def _report(output: Path, result: "Result", *, as_json: bool) -> None:
+    last = result.records[-1]
+    if as_json:
+        records = [dataclasses.asdict(record) for record in result.records]
+        console.result(json.dumps({"output": str(output), "loss": result.loss, "records": records}))
+    else:
+        console.result(
+            f"{output}: loss {result.loss:.4f} after {last.evaluations} evaluations "
+            f"in {last.seconds:.1f} s"
+        )
+
+
+def _show(measured: "Quality", names: list[str], *, everything: bool) -> None:
+    from rich.console import Console
+
+    from tn_bench.table import table
+
+    if measured.period:
+        down, across = measured.period
+        console.note(
+            f"the exemplar repeats itself after {down} pixels down and {across} across: its "
+            "floors are too low, and diversity means nothing; --crop one period of it"
+        )
+    Console().print(table(measured, names, everything=everything))
+    for name, value in measured.diversity.items():
+        console.result(f"diversity in {name}: {value:.2f} (1: as parts of the exemplar)")
+
+
+def _descriptor(
+    vgg19_file: Path | None, layers: "Sequence[str]", pooling: "Pooling" = "max"
+) -> "Descriptor":
+    from tn_train.descriptor import vgg16, vgg19
+
+    if vgg19_file is None:
+        return vgg16(layers, pooling=pooling)
+    return vgg19(vgg19_file, layers, pooling=pooling)
+
+
+def _crop(text: str | None) -> Crop | None:
+    return Crop.parse(text) if text is not None else None
+
+
+def main() -> NoReturn:
+    """Entry point of `tn-bench`."""
+    console.run(app)

@@ -1,0 +1,30 @@
+"""The measures as a table for people."""
+
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from tn_bench.quality import SUMMARY, Quality, Row
+
+
+def table(quality: Quality, names: Sequence[str], *, everything: bool) -> Table:
+    """Return one row for each measure, one column for each picture.
+
+    Args:
+        quality: what was measured.
+        names: of the pictures, in their order.
+        everything: all measures, not the summary only.
+    """
+    made = Table(caption="smaller is nearer; floor: halves of the exemplar", caption_justify="left")
+    made.add_column("measure", no_wrap=True)
+    with_gatys = any(row.gatys is not None for row in quality.rows)
+    for name in ["floor", *(["Gatys"] if with_gatys else []), *names]:
+        made.add_column(name, justify="right", overflow="fold")
+    for row in quality.rows:
+        if everything or row.name in SUMMARY:
+            made.add_row(row.name, *(f"{value:.4g}" for value in _values(row)))
+    return made
+
+
+def _values(row: Row) -> list[float]:
+    return [row.floor, *([] if row.gatys is None else [row.gatys]), *row.pictures]
