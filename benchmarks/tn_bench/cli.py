@@ -154,6 +154,39 @@ def quality(
         _show(measured, [path.stem for path in pictures], everything=all_)
 
 
+@app.command()
+def speed(
+    checkpoint: Annotated[Path, typer.Argument(help="What tn-train wrote.", metavar="NAME.pt")],
+    sizes: Annotated[
+        str, typer.Option(help="Sides of the square pictures, pixels.")
+    ] = "256,512,1024,2048",
+    rounds: Annotated[int, typer.Option(min=1, help="Processes for each figure.")] = 3,
+    json_: JsonOption = False,
+) -> None:
+    """Time tn-run's engine against PyTorch eager of the same network, on the CPU."""
+    from tn_bench.speed import measure
+
+    measured = measure(checkpoint, _sizes(sizes), rounds, console.note)
+    if json_:
+        console.result(json.dumps(measured.to_dict()))
+        return
+    for size in measured.sizes:
+        for engine in ("onnxruntime", "pytorch"):
+            each = measured.timing(size, engine)
+            console.result(
+                f"{size:5} px  {engine:12} {each.seconds * 1000:8.0f} ms {each.megabytes:7.0f} MB"
+            )
+        console.result(
+            f"{size:5} px  {measured.speedup(size):.2f} times faster, "
+            f"{measured.share_of_peak(size):.0%} of the peak"
+        )
+    console.result(f"noise and pixels: {measured.noise_share:.1%} of the program")
+    console.result(
+        f"peak: {measured.gemm_gflops:.0f} GFLOP/s in an fp32 matrix product; "
+        f"network: {measured.mac_per_pixel / 1000:.1f} thousand multiplications per pixel"
+    )
+
+
 def _optimize(
     output: Path,
     descriptor: "Descriptor",
@@ -223,7 +256,10 @@ def _show(measured: "Quality", names: list[str], *, everything: bool) -> None:
             f"the exemplar repeats itself after {down} pixels down and {across} across: its "
             "floors are too low, and diversity means nothing; --crop one period of it"
         )
-    Console().print(table(measured, names, everything=everything))
+    shown = table(measured, names, everything=everything)
+    console_ = Console()
+    width = console_.measure(shown, options=console_.options.update(width=10_000)).maximum
+    Console(width=max(width, console_.width)).print(shown)
     for name, value in measured.diversity.items():
         console.result(f"diversity in {name}: {value:.2f} (1: as parts of the exemplar)")
 
@@ -236,6 +272,13 @@ def _descriptor(
     if vgg19_file is None:
         return vgg16(layers, pooling=pooling)
     return vgg19(vgg19_file, layers, pooling=pooling)
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    sizes = [size.strip() for size in text.split(",")]
+    if not all(size.isdecimal() and 1 <= int(size) <= 8192 for size in sizes):
+        raise RequestError(f"--sizes {text!r}: give numbers from 1 to 8192, such as 256,1024")
+    return tuple(map(int, sizes))
 
 
 def _crop(text: str | None) -> Crop | None:

@@ -9,6 +9,7 @@ memory must not count as ONNX Runtime's.
 
 import dataclasses
 import multiprocessing
+import re
 import statistics
 import sys
 import tempfile
@@ -58,6 +59,11 @@ class Speed:
     noise_share: float
     """Of the time of a 512 px window, what noise and pixel conversion take in the program."""
 
+    @property
+    def sizes(self) -> list[int]:
+        """Sides of the pictures, pixels, ascending."""
+        return sorted({each.size for each in self.timings})
+
     def timing(self, size: int, engine: str) -> Timing:
         """Return the figures of an engine at a size."""
         return next(each for each in self.timings if (each.size, each.engine) == (size, engine))
@@ -74,10 +80,9 @@ class Speed:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all figures, the derived ones too."""
-        sizes = sorted({each.size for each in self.timings})
         return dataclasses.asdict(self) | {
-            "speedup": {size: self.speedup(size) for size in sizes},
-            "share_of_peak": {size: self.share_of_peak(size) for size in sizes},
+            "speedup": {size: self.speedup(size) for size in self.sizes},
+            "share_of_peak": {size: self.share_of_peak(size) for size in self.sizes},
         }
 
 
@@ -235,7 +240,10 @@ def _seconds(make: Callable[[], object]) -> float:
 def _peak_megabytes() -> float:
     if sys.platform == "win32":
         return float(psutil.Process().memory_info().peak_wset) / 1e6
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux's getrusage also counts what the parent had before this process
+        [peak] = re.findall(r"^VmHWM:\s+(\d+) kB$", status.read_text(), re.MULTILINE)
+        return int(peak) * 1024 / 1e6
     import resource  # not there on Windows
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # bytes on macOS
