@@ -29,8 +29,8 @@ def diversity(samples: Sequence[Tensor], exemplar: Tensor) -> float:
     center = exemplar.mean(dim=(-2, -1), keepdim=True)
     samples = [sample - center for sample in samples]
     parts = halves(exemplar - center)
-    among_samples = mean(distance(a, b, side) for a, b in itertools.permutations(samples, 2))
-    among_parts = mean(distance(a, b, side) for pair in parts for a, b in (pair, pair[::-1]))
+    among_samples = mean(distance(a, b, side) for a, b in itertools.combinations(samples, 2))
+    among_parts = mean(distance(a, b, side) for a, b in parts)
     return among_samples / max(among_parts, 1e-9)
 
 
@@ -42,7 +42,18 @@ def distance(a: Tensor, b: Tensor, side: int) -> float:
         b: (C, h, w), which is taken as a torus: a shifted copy of a has distance 0.
         side: of the templates, at most that of either.
     """
-    return mean(_best(template, b) for template in _templates(a, side))
+    size = list(b.shape[-2:])
+    spectrum = torch.fft.rfft2(b.double())
+    area = torch.fft.rfft2(torch.ones(side, side, dtype=torch.float64), s=size)
+    energy = area.conj() * torch.fft.rfft2(b.double().square().sum(dim=0))
+
+    def best(template: Tensor) -> float:
+        """Return the least (T - B)^2 = T^2 - 2 T B + B^2 over all places of the template."""
+        cross = (torch.fft.rfft2(template, s=size).conj() * spectrum).sum(dim=0)
+        distances: Tensor = torch.fft.irfft2(energy - 2 * cross, s=size)
+        return max((template.square().sum() + distances.min()).item(), 0.0) / template.numel()
+
+    return mean(best(template) for template in _templates(a.double(), side))
 
 
 def _templates(picture: Tensor, side: int) -> Iterator[Tensor]:
@@ -51,16 +62,3 @@ def _templates(picture: Tensor, side: int) -> Iterator[Tensor]:
     for row, column in itertools.product(range(GRID), repeat=2):
         y, x = row * (height - side) // (GRID - 1), column * (width - side) // (GRID - 1)
         yield picture[:, y : y + side, x : x + side]
-
-
-def _best(template: Tensor, picture: Tensor) -> float:
-    """Return the least mean squared distance over all places: (T - P)^2 = T^2 - 2 T P + P^2."""
-    size = list(picture.shape[-2:])
-    template, picture = template.double(), picture.double()
-    spectrum = torch.fft.rfft2(template, s=size)
-    area = torch.fft.rfft2(torch.ones_like(template), s=size)
-    cross = spectrum.conj() * torch.fft.rfft2(picture)
-    energy = area.conj() * torch.fft.rfft2(picture.square())
-    distances: Tensor = torch.fft.irfft2((energy - 2 * cross).sum(dim=0), s=size)
-    least = template.square().sum() + distances.min()
-    return max(least.item(), 0.0) / template.numel()

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from rich import box
 from rich.table import Table
 
 from tn_bench.quality import SUMMARY, Quality, Row
@@ -15,14 +16,13 @@ def table(quality: Quality, names: Sequence[str], *, everything: bool) -> Table:
         names: of the pictures, in their order.
         everything: all measures, not the summary only.
     """
-    made = Table(caption="smaller is nearer; floor: halves of the exemplar", caption_justify="left")
-    made.add_column("measure", no_wrap=True)
+    made = Table("smaller is nearer", box=box.SIMPLE_HEAD, pad_edge=False)
     with_gatys = any(row.gatys is not None for row in quality.rows)
     for name in ["floor", *(["Gatys"] if with_gatys else []), *names]:
-        made.add_column(name, justify="right", overflow="fold")
+        made.add_column(name, justify="right", no_wrap=True)
     for row in quality.rows:
         if everything or row.name in SUMMARY:
-            made.add_row(row.name, *(f"{value:.4g}" for value in _values(row)))
+            made.add_row(row.name, *(f"{value:.4f}" for value in _values(row)))
     return made
 
 
