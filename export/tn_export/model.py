@@ -1,5 +1,6 @@
 """From a checkpoint to a model file: convert, wrap, prove, describe, write."""
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -44,29 +45,24 @@ def export(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> ModelSpec:
 
 
 def _spec(checkpoint: Checkpoint, generator: Generator, name: str, parity: Parity) -> ModelSpec:
-    config = checkpoint.config
     return ModelSpec(
         kind="texture",
         name=name,
-        stride=config.stride,
+        stride=checkpoint.config.stride,
         halo=generator.halo,
         noise=SCHEME,
         generator=GeneratorSpec(
             preset=checkpoint.preset,
-            widths=config.widths,
-            branch=config.branch,
-            noise_channels=config.noise_channels,
-            join_norm=config.join_norm,
             parameters=generator.parameter_count,
+            config=dataclasses.asdict(checkpoint.config),
         ),
         exemplar=checkpoint.exemplar,
         training=Training(
             descriptor=checkpoint.descriptor,
-            layers=checkpoint.training.layers,
             steps=checkpoint.steps,
             seconds=checkpoint.seconds,
             loss=checkpoint.loss,
-            seed=checkpoint.training.seed,
+            config=dataclasses.asdict(checkpoint.training),
         ),
         parity=parity,
         producer=f"texture-networks {__version__}",

@@ -18,6 +18,7 @@ EXTRAS = {
     "safetensors": "train",
     "matplotlib": "train",
     "onnx": "export",
+    "onnx_ir": "export",
     "onnxscript": "export",
     "psutil": "bench",
 }

@@ -6,14 +6,11 @@ Every fact about a model is a field here, written by tn-export into the ONNX fil
 
 import dataclasses
 import json
-import types
-import typing
 from dataclasses import dataclass
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self
 
 from tn_runtime.errors import ModelError
-
-T = TypeVar("T")
+from tn_runtime.schema import build
 
 METADATA_KEY = "texture_networks"
 FORMAT = 1
@@ -32,19 +29,18 @@ class Exemplar:
     """Pixels, of the part that was trained on, at the resolution of training."""
     credit: str = ""
     license: str = ""
+    crop: str = ""
+    """The part of the picture that was trained on, X,Y,WxH in its own pixels; empty for all."""
 
 
 @dataclass(frozen=True)
 class GeneratorSpec:
-    """The network inside: enough to rebuild it, see `tn_train.generator`."""
+    """The network inside."""
 
     preset: str
-    widths: tuple[int, ...]
-    """Channels of the blocks, finest level first."""
-    branch: int
-    noise_channels: int
-    join_norm: bool
     parameters: int
+    config: dict[str, Any]
+    """Enough to rebuild it, see `tn_train.config.GeneratorConfig`."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +48,12 @@ class Training:
     """A summary of how the weights came about."""
 
     descriptor: str
-    layers: tuple[str, ...]
     steps: int
     seconds: float
     loss: float
-    """Sum over the layers of the relative squared Gram distance, frozen statistics, fixed noise."""
-    seed: int
+    """Sum over the layers of the relative squared Gram distance, fixed statistics and noise."""
+    config: dict[str, Any]
+    """Enough to train again, see `tn_train.config.TrainingConfig`."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +69,15 @@ class Parity:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """Everything that a caller may want to know about a model file."""
+    """Everything that a caller may want to know about a model file.
+
+    The runtime acts on kind, name, stride and halo; the rest is for people.
+    """
 
     kind: Literal["texture"]
     name: str
     stride: int
-    """2^(K-1) pixels: the grid on which coarse noise lives; a period is a multiple of it."""
+    """Pixels: the grid on which coarse noise lives; a period is a multiple of it."""
     halo: int
     """Pixels of context on each side that decide about a pixel."""
     noise: str
@@ -93,7 +92,8 @@ class ModelSpec:
 
     def to_json(self) -> str:
         """Return the metadata value, one JSON object."""
-        return json.dumps(dataclasses.asdict(self), ensure_ascii=False, sort_keys=True)
+        facts = dataclasses.asdict(self)
+        return json.dumps(facts, ensure_ascii=False, sort_keys=True, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -104,55 +104,22 @@ class ModelSpec:
         """
         try:
             data = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ModelError(f"the model's metadata is not JSON ({error})") from error
-        if not isinstance(data, dict):
-            raise ModelError("the model's metadata is not a JSON object")
-        number = data.get("format")
-        if not isinstance(number, int) or number < 1:
-            raise ModelError(f"the model's metadata has no valid format number ({number!r})")
+        number = data.get("format") if isinstance(data, dict) else None
+        if type(number) is not int or number < 1:
+            raise ModelError(f"the model's metadata has no valid format number ({number!r:.60})")
         if number > FORMAT:
             raise ModelError(
                 f"the model has metadata format {number}, this version reads up to {FORMAT}: "
-                "pip install --upgrade texture-networks"
+                "upgrade texture-networks"
             )
-        spec = _build(cls, data, "")
-        _check(spec)
+        try:
+            spec = build(cls, data)
+        except ValueError as error:
+            raise ModelError(f"the model's metadata is not sound: {error}") from error
+        if spec.stride < 1 or spec.halo < 0:
+            raise ModelError(
+                f"the model's metadata is not sound: stride {spec.stride}, halo {spec.halo}"
+            )
         return spec
-
-
-def _check(spec: ModelSpec) -> None:
-    levels = len(spec.generator.widths)
-    if levels < 1 or spec.stride != 2 ** (levels - 1):
-        raise ModelError(
-            f"the model's metadata contradicts itself: {levels} levels but stride {spec.stride}"
-        )
-    if spec.halo < 0:
-        raise ModelError(f"the model's metadata has a negative halo ({spec.halo})")
-
-
-def _build(cls: type[T], data: dict[str, Any], path: str) -> T:
-    hints = typing.get_type_hints(cls)
-    values = {}
-    for field in dataclasses.fields(cls):  # type: ignore[arg-type]  # T is a dataclass here
-        if field.name in data:
-            values[field.name] = _value(hints[field.name], data[field.name], path + field.name)
-        elif field.default is dataclasses.MISSING:
-            raise ModelError(f"the model's metadata lacks {path + field.name!r}")
-    return cls(**values)
-
-
-def _value(hint: Any, value: Any, path: str) -> Any:  # noqa: ANN401 - JSON in, typed fields out
-    if dataclasses.is_dataclass(hint) and isinstance(value, dict):
-        return _build(typing.cast("type", hint), value, path + ".")
-    origin = typing.get_origin(hint)
-    if origin is Literal and value in typing.get_args(hint):
-        return value
-    if origin is tuple and isinstance(value, list):
-        item = typing.get_args(hint)[0]
-        return tuple(_value(item, each, path) for each in value)
-    if hint is float and type(value) in {int, float}:
-        return float(value)
-    if isinstance(hint, type) and not isinstance(hint, types.GenericAlias) and type(value) is hint:
-        return value
-    raise ModelError(f"the model's metadata has no valid {path!r} ({value!r})")

@@ -1,5 +1,7 @@
 """The program: one graph from integers to pixels that needs ONNX Runtime and nothing else."""
 
+import copy
+import dataclasses
 import json
 
 import numpy as np
@@ -93,7 +95,7 @@ def test_the_file_describes_itself(tiny_model_bytes):
     assert spec.name == "tiny"
     assert (spec.kind, spec.stride, spec.format) == ("texture", TINY.stride, 1)
     assert spec.halo == 4 * 4  # 4 pixels of the coarsest level
-    assert spec.generator.widths == TINY.widths
+    assert spec.generator.config == {**dataclasses.asdict(TINY), "widths": list(TINY.widths)}
     assert spec.exemplar.credit == "A. Nyone"
     assert spec.training.steps == 7
     assert spec.parity.windows >= 5
@@ -121,6 +123,16 @@ def test_the_proof_catches_a_graph_that_computes_something_else():
     with torch.no_grad():
         generator.to_rgb.bias += 0.01
     with pytest.raises(ParityError, match=r"differs from the network by 0\.01 .* no file"):
+        verify.prove(generator, core_bytes, program)
+
+
+def test_nan_is_no_proof(tiny_generator):
+    generator = copy.deepcopy(tiny_generator)
+    core = core_graph(generator)
+    core_bytes = ir.to_proto(core).SerializeToString()
+    program = ir.to_proto(texture_program(core, generator)).SerializeToString()
+    generator.coarsest[1].running_var.fill_(-1)
+    with pytest.raises(ParityError, match="nan"), np.errstate(invalid="ignore"):
         verify.prove(generator, core_bytes, program)
 
 

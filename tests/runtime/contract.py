@@ -25,9 +25,9 @@ SPEC = ModelSpec(
     stride=4,
     halo=8,
     noise="none",
-    generator=GeneratorSpec("plain", (3, 3, 3), 1, 1, join_norm=False, parameters=0),
+    generator=GeneratorSpec("plain", parameters=0, config={"widths": [3, 3, 3]}),
     exemplar=Exemplar("nothing.png", "0" * 64, 8, 8),
-    training=Training("none", ("relu1_1",), 0, 0.0, 0.0, 0),
+    training=Training("none", steps=0, seconds=0.0, loss=0.0, config={}),
     parity=Parity(5, 0.0, 0),
     producer="tests 0",
 )

@@ -72,10 +72,10 @@ BAD = {
     "pickle": (pickle.dumps({"weights": [1]}), "tn-export"),
     "foreign": (without_metadata(), "another project"),
     "no JSON": (contract.model_bytes(metadata={METADATA_KEY: "{"}), "not JSON"),
-    "no object": (contract.model_bytes(metadata={METADATA_KEY: "[1]"}), "not a JSON object"),
-    "newer format": (with_metadata(format=99), "metadata format 99.*pip install --upgrade"),
+    "no object": (contract.model_bytes(metadata={METADATA_KEY: "[1]"}), "no valid format number"),
+    "newer format": (with_metadata(format=99), "metadata format 99.*upgrade texture-networks"),
     "unknown kind": (with_metadata(kind="sculpture"), "'sculpture'"),
-    "wrong stride": (with_metadata(stride=5), "contradicts itself"),
+    "wrong stride": (with_metadata(stride=0), "stride 0"),
     "wrong type": (with_metadata(halo="many"), "'halo'"),
     "other input": (
         contract.model_bytes(replace=[("int64[2] period)", "int64[2] period, float[1] more)")]),
