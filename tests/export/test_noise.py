@@ -8,7 +8,7 @@ import onnxruntime as ort
 import pytest
 from onnxscript import GraphBuilder
 
-from tn_export.noise import noise, noise_in_graph
+from tn_export.noise import SCHEME, noise, noise_in_graph
 
 SIDE = 256
 ORIGINS = [(0, 0), (-300, -70), (10**9, 10**9 + 5), (-(10**12), 2**40 - 100)]
@@ -71,6 +71,17 @@ def test_neighbours_are_independent():
     mixed = (plane[:-1, :-1] + plane[1:, 1:] - plane[:-1, 1:] - plane[1:, :-1]) % 1
     counts, _ = np.histogram(mixed, 64, (0, 1))
     assert ((counts - counts.mean()) ** 2 / counts.mean()).sum() < 120  # 63 degrees of freedom
+
+
+def test_the_scheme_stays_as_it_is():
+    """Model files name it: other numbers would need another name."""
+    assert SCHEME == "quadratic-1"
+    values = noise(np.array([0, -1]), 2, 3, np.array([0, -(10**9)]), np.array([0, 2**40]))
+    assert (values[:, :, 0, 0] * 2**24).tolist() == [
+        [1771927, 11964220, 13386481],
+        [10318412, 1319491, 15036247],
+    ]
+    assert (values[:, 2, 1, 1] * 2**24).tolist() == [14824535, 14064898]
 
 
 @pytest.fixture(scope="module")
