@@ -9,7 +9,7 @@ Scheme `quadratic-1`: seed, channel, y and x are each mixed on their own axis by
 permutation, which costs nothing there; only the sum of a row key and a column key, and two rounds
 on top, are computed per pixel. Every round is quadratic in its input. That matters: a hash that is
 affine in the coordinates has perfect moments, but its spectrum has peaks and its seeds are shifted
-copies. Keys have 32 bits: that many planes are different, whatever the 64-bit seed, and a row of one
+copies. Keys have 32 bits: so many planes are different, however large the seed, and a row of one
 plane may return in another, billions of rows away.
 """
 

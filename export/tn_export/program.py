@@ -19,6 +19,9 @@ from onnxscript import GraphBuilder, OpBuilder
 from tn_export.noise import noise_in_graph
 from tn_train.generator import Generator
 
+IR_VERSION = 8
+"""The one that came with opset 18. A newer one would shut out older runtimes for nothing."""
+
 INT64 = ir.DataType.INT64
 
 
@@ -80,6 +83,7 @@ def _pixels(op: OpBuilder, float_image: ir.Value, offset: ir.Value, size: ir.Val
 
 def _tidied(model: ir.Model) -> ir.Model:
     model.graph.name = "texture"
+    model.ir_version = IR_VERSION
     tidy = Sequential(
         TopologicalSortPass(),
         CommonSubexpressionEliminationPass(),
