@@ -1,6 +1,9 @@
 """The verbs: what a model is asked for, checked, cut into tiles, run and put together."""
 
+import dataclasses
+import operator
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +21,16 @@ MAX_SIDE = 2**31 - 1
 Pixels = NDArray[np.uint8]
 Progress = Callable[[int, int], None]
 """Called with the number of tiles done and the number of all."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a model is asked for: checked, in Python's own integers."""
+
+    seeds: list[int]
+    window: Window
+    period: tuple[int, int]
+    """(vertical, horizontal), pixels; 0 for none."""
 
 
 def synthesize(
@@ -44,18 +57,20 @@ def synthesize(
         RequestError: a size, seed, origin or period that cannot be served.
         ModelError: the model failed.
     """
-    seeds = np.atleast_1d(np.asarray(seed, object)).tolist()  # Python integers, of any size
-    window = check_request(model, size, seeds, origin, period)
-    pictures = np.empty((len(seeds), window.height, window.width, 3), np.uint8)
-    batch = max(1, tiling.TILE**2 // (window.height * window.width))
-    for first in range(0, len(seeds), batch):
+    seeds = np.asarray(seed, object)  # Python integers, of any size
+    request = check_request(model, size, np.atleast_1d(seeds).tolist(), origin, period)
+    window = request.window
+    pictures = np.empty((len(request.seeds), window.height, window.width, 3), np.uint8)
+    batch = _batch(model, window)
+    for first in range(0, len(request.seeds), batch):
         group = slice(first, first + batch)
         top = 0
-        for band in _bands(model, seeds[group], window, period, None):
+        part = dataclasses.replace(request, seeds=request.seeds[group])
+        for band in _bands(model, part, None):
             bottom = top + band.shape[1]
             pictures[group, top:bottom] = band
             top = bottom
-    return pictures[0] if np.ndim(seed) == 0 else pictures
+    return pictures[0] if seeds.ndim == 0 else pictures
 
 
 def bands(
@@ -77,8 +92,8 @@ def bands(
         RequestError: a size, seed, origin or period that cannot be served.
         ModelError: the model failed.
     """
-    window = check_request(model, size, [seed], origin, period)
-    return (band[0] for band in _bands(model, [seed], window, period, progress))
+    request = check_request(model, size, [seed], origin, period)
+    return (band[0] for band in _bands(model, request, progress))
 
 
 def check_request(
@@ -87,62 +102,86 @@ def check_request(
     seeds: Sequence[int],
     origin: tuple[int, int],
     period: tuple[int, int],
-) -> Window:
-    """Return the window that a request asks for; sizes and places as in `synthesize`.
+) -> Request:
+    """Return what is asked for, if it can be served; sizes and places as in `synthesize`.
 
     Raises:
         RequestError: it cannot be served.
     """
-    height, width = size
-    if not all(1 <= side <= MAX_SIDE for side in size):
+    height, width = _pair("size", size)
+    y, x = _pair("origin", origin)
+    if not all(1 <= side <= MAX_SIDE for side in (height, width)):
         raise RequestError(f"size {width}x{height} is out of range; each side is 1 to {MAX_SIDE}")
-    if not seeds:
+    numbers = [_integer("seed", seed) for seed in seeds]
+    if not numbers:
         raise RequestError("there is no seed; give at least one")
-    for seed in (min(seeds), max(seeds)):
+    for seed in (min(numbers), max(numbers)):
         if not INT64_MIN <= seed <= INT64_MAX:
             raise RequestError(f"seed {seed} is out of range; it is -2^63 to 2^63-1")
     margin = model.spec.halo + model.spec.stride
-    for start, side in zip(origin, size, strict=True):
+    for start, side in ((y, height), (x, width)):
         if start - margin < INT64_MIN or start + side + margin > INT64_MAX:
             raise RequestError(
-                f"origin {origin[1]},{origin[0]} is out of range; "
+                f"origin {x},{y} is out of range; "
                 f"the window and {margin} pixels around it must lie within -2^63 to 2^63-1"
             )
-    for length in period:
+    repeats = _pair("period", period)
+    for length in repeats:
         _check_period(length, model.spec.stride)
-    return Window(origin[0], origin[1], height, width)
+    return Request(numbers, Window(y, x, height, width), repeats)
 
 
-def _bands(
-    model: Model,
-    seeds: Sequence[int],
-    window: Window,
-    period: tuple[int, int],
-    progress: Progress | None,
-) -> Iterator[Pixels]:
+def _pair(name: str, values: tuple[int, int]) -> tuple[int, int]:
+    try:
+        first, second = values
+    except (TypeError, ValueError) as error:
+        raise RequestError(
+            f"{name} {values!r:.60} is no pair; give (vertical, horizontal)"
+        ) from error
+    return _integer(name, first), _integer(name, second)
+
+
+def _integer(name: str, value: int) -> int:
+    try:
+        return operator.index(value)
+    except TypeError as error:
+        raise RequestError(f"{name} {value!r:.60} is no integer; give a whole number") from error
+
+
+def _batch(model: Model, window: Window) -> int:
+    """Return how many pictures may run at once: as many as need no more memory than one tile.
+
+    What a model computes is larger than its window: a halo on each side, and up to a stride for
+    the coarse noise that the window cuts.
+    """
+    pad = model.spec.stride + 2 * model.spec.halo
+    return max(1, (tiling.TILE + pad) ** 2 // ((window.height + pad) * (window.width + pad)))
+
+
+def _bands(model: Model, request: Request, progress: Progress | None) -> Iterator[Pixels]:
     """Yield uint8 (N, rows, width, 3)."""
-    stride = model.spec.stride
+    stride, window = model.spec.stride, request.window
     total = tiling.count(window, stride, tiling.TILE)
     done = 0
     for row in tiling.bands(window, stride, tiling.TILE):
-        band = np.empty((len(seeds), row.height, row.width, 3), np.uint8)
+        band = np.empty((len(request.seeds), row.height, row.width, 3), np.uint8)
         for tile in tiling.tiles(row, stride, tiling.TILE):
             left = tile.x - row.x
-            band[:, :, left : left + tile.width] = _tile(model, seeds, tile, period)
+            band[:, :, left : left + tile.width] = _tile(model, request, tile)
             done += 1
             if progress is not None:
                 progress(done, total)
         yield band
 
 
-def _tile(model: Model, seeds: Sequence[int], tile: Window, period: tuple[int, int]) -> Pixels:
+def _tile(model: Model, request: Request, tile: Window) -> Pixels:
     image = model.run(
-        seed=np.array(seeds, np.int64),
+        seed=np.array(request.seeds, np.int64),
         origin=np.array((tile.y, tile.x), np.int64),
         size=np.array((tile.height, tile.width), np.int64),
-        period=np.array(period, np.int64),
+        period=np.array(request.period, np.int64),
     )
-    expected = (len(seeds), tile.height, tile.width, 3)
+    expected = (len(request.seeds), tile.height, tile.width, 3)
     if image.shape != expected:
         raise ModelError(f"{model.path} returned shape {image.shape}, not {expected}")
     return image

@@ -1,5 +1,7 @@
 """A window of the plane is the same pixels however it is asked for."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -67,6 +69,29 @@ def test_many_seeds_make_many_pictures(plain, size):
     equal(synthesize(plain, size, np.int64(3)), synthesize(plain, size, 3))
 
 
+class Watched:
+    """A session that keeps the inputs of each run."""
+
+    def __init__(self, session):
+        self.session, self.runs = session, []
+
+    def run(self, outputs, inputs):
+        self.runs.append(inputs)
+        return self.session.run(outputs, inputs)
+
+
+@pytest.mark.parametrize(("size", "count"), [((1, 1), 1500), ((7, 90), 200), ((300, 300), 5)])
+def test_a_batch_takes_no_more_memory_than_a_tile(plain, size, count):
+    """Of tiny pictures nearly all that a model computes is the context around them."""
+    watched = Watched(plain.session)
+    pictures = synthesize(dataclasses.replace(plain, session=watched), size, range(count))
+    equal(pictures[-1], contract.expected(size, count - 1))
+    pad = plain.spec.stride + 2 * plain.spec.halo
+    areas = [len(run["seed"]) * np.prod(run["size"] + pad) for run in watched.runs]
+    assert max(areas) <= (tiling.TILE + pad) ** 2
+    assert len(areas) == -(-count // len(watched.runs[0]["seed"])) < count
+
+
 def test_bands_add_up_and_report_progress(plain):
     reports = []
     size = (1200, 700)
@@ -88,12 +113,20 @@ def test_bands_add_up_and_report_progress(plain):
         ({"period": (0, -4)}, "period -4"),
         ({"period": (101, 0)}, "101 .*multiple of 4; the nearest is 100 or 104"),
         ({"period": (0, 3)}, "the nearest is 4"),
+        ({"seed": 1.5}, "seed 1.5 is no integer"),
+        ({"seed": [1, 2.0]}, "seed 2.0 is no integer"),
+        ({"seed": "7"}, "seed '7' is no integer"),
+        ({"size": (8, 8.5)}, "size 8.5 is no integer"),
+        ({"size": 8}, "size 8 is no pair"),
+        ({"origin": (0.5, 0)}, "origin 0.5 is no integer"),
+        ({"origin": (0, 0, 0)}, "is no pair"),
+        ({"period": (4, np.float64(4))}, "period .*4.0.* is no integer"),
     ],
 )
 def test_what_cannot_be_served_says_what_could(plain, request_, message):
     with pytest.raises(RequestError, match=message):
         synthesize(plain, **{"size": (8, 8), **request_})
-    if request_.get("seed") != []:
+    if not isinstance(request_.get("seed"), list):
         with pytest.raises(RequestError, match=message):
             bands(plain, **{"size": (8, 8), **request_})  # before the first band is asked for
 
