@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from tn_runtime.errors import RequestError, TrainingError
+from tn_runtime.errors import CheckpointError, RequestError, TrainingError
 from tn_train import checkpoint as checkpoints
 from tn_train.checkpoint import Checkpoint
 from tn_train.config import Budget, TrainingConfig
@@ -38,6 +38,27 @@ def stop_at(step: int):
             raise Interrupted
 
     return report
+
+
+class Poisoned:
+    """A task that turns its loss or its gradient into NaN at certain steps."""
+
+    def __init__(
+        self, task: TextureTask, steps: set[int], *, gradient: bool, step: int = 0
+    ) -> None:
+        self.task, self.steps, self.gradient, self.step = task, steps, gradient, step
+
+    def losses(self, generator, rng):
+        self.step += 1
+        losses = self.task.losses(generator, rng)
+        if self.step not in self.steps:
+            return losses
+        weight = next(generator.parameters())
+        poison = (weight - weight).abs().sqrt().sum() if self.gradient else math.nan
+        return Losses(losses.layers, losses.penalty + poison)
+
+    def evaluate(self, generator):
+        return self.task.evaluate(generator)
 
 
 def test_training_lowers_the_loss_and_reports_every_step(fresh: Checkpoint, trained):
@@ -88,23 +109,19 @@ def test_resumed_equals_uninterrupted_bit_for_bit(
     )
 
 
-class Poisoned:
-    """A task that turns its loss or its gradient into NaN at certain steps."""
-
-    def __init__(self, task: TextureTask, steps: set[int], *, gradient: bool) -> None:
-        self.task, self.steps, self.gradient, self.step = task, steps, gradient, 0
-
-    def losses(self, generator, rng):
-        self.step += 1
-        losses = self.task.losses(generator, rng)
-        if self.step not in self.steps:
-            return losses
-        weight = next(generator.parameters())
-        poison = (weight - weight).abs().sqrt().sum() if self.gradient else math.nan
-        return Losses(losses.layers, losses.penalty + poison)
-
-    def evaluate(self, generator):
-        return self.task.evaluate(generator)
+def test_resumed_between_evaluations_goes_back_as_far_as_uninterrupted(
+    fresh: Checkpoint, task: TextureTask, tmp_path: Path
+):
+    whole, half = Run(fresh, CPU), Run(fresh, CPU)
+    train(whole, Poisoned(task, {16}, gradient=False), lambda _: None)
+    with pytest.raises(Interrupted):
+        train(half, task, stop_at(13))
+    checkpoints.save(half.checkpoint(), tmp_path / "half.pt")
+    resumed = Run(checkpoints.load(tmp_path / "half.pt"), CPU)
+    assert plain(resumed.good) != plain(resumed.snapshot())
+    train(resumed, Poisoned(task, {16}, gradient=False, step=13), lambda _: None)
+    assert resumed.divergences == 1
+    assert plain(resumed.checkpoint()) == plain(whole.checkpoint())
 
 
 @pytest.mark.parametrize("gradient", [False, True])
@@ -172,6 +189,35 @@ def test_evaluation_is_deterministic_and_leaves_training_alone(fresh, task: Text
     assert torch.equal(run.rng.get_state(), before)
     assert momenta == [0.1] * len(momenta)
     assert first.pictures.shape == (2, 3, 40, 48)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"optimizer": "x"},
+        {"optimizer": {"state": [], "param_groups": [{}]}},
+        {"optimizer": {"state": {}, "param_groups": []}},
+        {"optimizer": {"state": {}, "param_groups": 3}},
+        {"generator": "x"},
+        {"generator": {}},
+        {"generator": None},
+        {"good": None},
+        {"good": {"generator": {}, "optimizer": {}}},
+        {"rng": 3},
+        {"rng": torch.zeros(3)},
+        {"divergences": "many"},
+    ],
+)
+def test_a_state_that_is_none(trained, tmp_path: Path, changes):
+    checkpoint = trained().checkpoint()
+    broken = dataclasses.replace(checkpoint, state=checkpoint.state | changes)
+    checkpoints.save(broken, tmp_path / "a.pt")
+    with pytest.raises(CheckpointError, match="no sound state"):
+        Run(checkpoints.load(tmp_path / "a.pt"), CPU)
+    for name in checkpoint.state:
+        state = {key: value for key, value in checkpoint.state.items() if key != name}
+        with pytest.raises(CheckpointError, match="no sound state"):
+            Run(dataclasses.replace(checkpoint, state=state), CPU)
 
 
 def test_devices():

@@ -106,6 +106,8 @@ class Run:
         self.best_loss = checkpoint.loss
         self.best = checkpoint.weights
         self.divergences = 0
+        self.good = self.snapshot()
+        """Of the last evaluation, which a divergence goes back to."""
         if checkpoint.state:
             self._restore(checkpoint.state)
 
@@ -140,11 +142,12 @@ class Run:
         return not (math.isfinite(evaluation.loss) and evaluation.loss <= DIVERGED * best)
 
     def keep(self, evaluation: Evaluation) -> None:
-        """Note an evaluation; its weights are the best if its loss is."""
+        """Note an evaluation, the place to go back to; its weights are the best if its loss is."""
+        self.good = self.snapshot()
         self.history.append(Record(self.step, self.seconds, evaluation.loss, evaluation.layers))
         if evaluation.loss < self.best_loss and not evaluation.flat and self.step:
             self.best_loss = evaluation.loss
-            self.best = _copied(self.generator.state_dict())
+            self.best = self.good["generator"]
 
     def snapshot(self) -> dict[str, Any]:
         """Return a copy of weights and optimiser, to go back to."""
@@ -153,8 +156,8 @@ class Run:
             "optimizer": copy.deepcopy(self.optimizer.state_dict()),
         }
 
-    def go_back(self, snapshot: dict[str, Any]) -> None:
-        """Go back to a good state and make smaller steps from there.
+    def go_back(self) -> None:
+        """Go back to the last good state and make smaller steps from there.
 
         Raises:
             TrainingError: that has happened too often.
@@ -165,11 +168,15 @@ class Run:
                 f"training diverged {self.divergences} times, the last at step {self.step}, each "
                 "time with a smaller step: try another --seed, --layers or part of the picture"
             )
-        self._load(snapshot)
+        self._load(self.good)
 
     def checkpoint(self) -> Checkpoint:
         """Return the run as it stands, to save."""
-        state = self.snapshot() | {"rng": self.rng.get_state(), "divergences": self.divergences}
+        state = self.snapshot() | {
+            "good": self.good,
+            "rng": self.rng.get_state(),
+            "divergences": self.divergences,
+        }
         return dataclasses.replace(
             self.origin,
             steps=self.step,
@@ -186,10 +193,12 @@ class Run:
 
     def _restore(self, state: dict[str, Any]) -> None:
         try:
+            self._load(state["good"])  # a sound one, or it could not be gone back to
+            self.good = self.snapshot()
             self._load(state)
             self.rng.set_state(state["rng"])
             self.divergences = int(state["divergences"])
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise CheckpointError(
                 f"checkpoint {self.origin.name!r} has no sound state to go on from"
             ) from error
@@ -212,7 +221,6 @@ def train(run: Run, task: Task, report: Callable[[Event], None]) -> None:
     """
     if not run.history:
         run.keep(task.evaluate(run.generator))
-    good = run.snapshot()
     start = time.perf_counter() - run.seconds
     with deferred() as interrupted:
         while run.progress < 1:
@@ -228,10 +236,9 @@ def train(run: Run, task: Task, report: Callable[[Event], None]) -> None:
                 sound = not run.diverged(evaluation)
                 run.seconds = time.perf_counter() - start
             if not sound:
-                run.go_back(good)
+                run.go_back()
             elif evaluation:
                 run.keep(evaluation)
-                good = run.snapshot()
 
             report(_event(run, loss, evaluation if sound else None))
             if interrupted():
