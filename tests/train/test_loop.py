@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import signal
 from pathlib import Path
 
 import pytest
@@ -162,6 +163,22 @@ def test_flat_pictures_never_pass_as_success(fresh: Checkpoint, task: TextureTas
     run.generator.to_rgb.bias.requires_grad_()
     with pytest.raises(TrainingError, match="still flat"):
         train(run, task, lambda _: None)
+
+
+def test_a_run_that_only_diverged_does_not_call_its_pictures_flat(fresh, task: TextureTask):
+    run = Run(dataclasses.replace(fresh, budget=Budget(steps=3)), CPU)
+    with pytest.raises(TrainingError, match=r"nothing to keep \(divergences: 1\)"):
+        train(run, Poisoned(task, {3}, gradient=False), lambda _: None)
+
+
+def test_ctrl_c_in_the_last_step_comes_too_late(fresh: Checkpoint, task: TextureTask):
+    def press(event: Event) -> None:
+        if event.step == 20:
+            signal.raise_signal(signal.SIGINT)
+
+    run = Run(fresh, CPU)
+    train(run, task, press)
+    assert run.best_loss < math.inf
 
 
 def test_learning_rate_is_a_cosine_of_progress(fresh: Checkpoint):

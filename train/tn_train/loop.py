@@ -217,7 +217,7 @@ def train(run: Run, task: Task, report: Callable[[Event], None]) -> None:
 
     Raises:
         TrainingError: it diverged too often, or nothing worth keeping was made.
-        Interrupted: Ctrl-C was pressed; it takes effect after the step.
+        Interrupted: Ctrl-C was pressed; it takes effect after the step, unless that is the last.
     """
     if not run.history:
         run.keep(task.evaluate(run.generator))
@@ -241,13 +241,10 @@ def train(run: Run, task: Task, report: Callable[[Event], None]) -> None:
                 run.keep(evaluation)
 
             report(_event(run, loss, evaluation if sound else None))
-            if interrupted():
+            if interrupted() and run.progress < 1:
                 raise Interrupted
     if not run.best:
-        raise TrainingError(
-            f"after {run.step} steps the pictures are still flat: "
-            "give it more --minutes or --steps, or another --seed"
-        )
+        raise TrainingError(_nothing_kept(run))
 
 
 def choose_device(name: str) -> torch.device:
@@ -267,6 +264,18 @@ def choose_device(name: str) -> torch.device:
         names = ", ".join(["auto", *(kind for kind, is_there in there.items() if is_there)])
         raise RequestError(f"device {name!r} is not here; choose from {names}")
     return torch.device(name)
+
+
+def _nothing_kept(run: Run) -> str:
+    if len(run.history) > 1:  # the first is of the untrained generator
+        return (
+            f"after {run.step} steps the pictures are still flat: "
+            "give it more --minutes or --steps, or another --seed"
+        )
+    return (
+        f"{run.step} steps brought nothing to keep (divergences: {run.divergences}): "
+        "give it more --minutes or --steps, or another --seed, --layers or part of the picture"
+    )
 
 
 def _event(run: Run, loss: float, evaluation: Evaluation | None) -> Event:

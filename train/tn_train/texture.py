@@ -21,7 +21,7 @@ LARGEST = 256
 """Side of the samples for evaluation, pixels, whatever the exemplar's size."""
 CALIBRATION_BATCHES = 2
 CONTRAST = 0.05
-"""Of the exemplar's: a sample with less is called flat."""
+"""Of the exemplar's: samples of which one has less are called flat."""
 
 
 class TextureTask:
@@ -118,5 +118,5 @@ def _fresh_statistics(generator: nn.Module) -> Iterator[None]:
 
 
 def _contrast(pictures: Tensor) -> float:
-    """Return the largest standard deviation of any channel of any picture."""
-    return pictures.std(dim=(-2, -1)).max().item()
+    """Return the standard deviation of the strongest channel, of the flattest picture."""
+    return pictures.std(dim=(-2, -1)).amax(dim=-1).min().item()
