@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tn_runtime import tiling
 from tn_runtime.errors import ModelError, RequestError
+from tn_runtime.pixels import Pixels
 from tn_runtime.session import Model
 from tn_runtime.tiling import Window
 
@@ -18,7 +18,6 @@ INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 MAX_SIDE = 2**31 - 1
 """Pixels; no picture format goes beyond."""
 
-Pixels = NDArray[np.uint8]
 Progress = Callable[[int, int], None]
 """Called with the number of tiles done and the number of all."""
 
@@ -163,7 +162,7 @@ def _bands(model: Model, request: Request, progress: Progress | None) -> Iterato
     stride, window = model.spec.stride, request.window
     total = tiling.count(window, stride, tiling.TILE)
     done = 0
-    for row in tiling.bands(window, stride, tiling.TILE):
+    for row in tiling.rows(window, stride, tiling.TILE):
         band = np.empty((len(request.seeds), row.height, row.width, 3), np.uint8)
         for tile in tiling.tiles(row, stride, tiling.TILE):
             left = tile.x - row.x

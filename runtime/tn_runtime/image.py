@@ -21,8 +21,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from tn_runtime import png, tiff
 from tn_runtime.errors import PictureError
 from tn_runtime.files import atomic
-
-Pixels = NDArray[np.uint8]
+from tn_runtime.pixels import Pixels as Pixels  # noqa: PLC0414 - the floors above import it here
 
 WIDE_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 """Pillow's modes with one channel of more than 8 bits."""

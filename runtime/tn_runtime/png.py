@@ -11,6 +11,8 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from tn_runtime.pixels import Pixels
+
 MAX_SIDE = 2**31 - 1
 """Pixels, by the specification."""
 
@@ -23,8 +25,6 @@ EIGHT_BIT_RGB = struct.pack(">5B", 8, 2, 0, 0, 0)
 PERCEPTUAL = b"\0"
 
 SUB, UP = 1, 2
-
-Pixels = NDArray[np.uint8]
 
 
 def write_png(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tn_runtime import providers
 from tn_runtime.errors import ModelError, ProviderError, RequestError
+from tn_runtime.pixels import Pixels
 from tn_runtime.providers import ProviderChoice
 from tn_runtime.spec import METADATA_KEY, ModelSpec
 
@@ -54,7 +55,7 @@ class Model:
     session: Any = field(repr=False)
     """The `onnxruntime.InferenceSession`."""
 
-    def run(self, **inputs: NDArray[np.generic]) -> NDArray[np.uint8]:
+    def run(self, **inputs: NDArray[np.generic]) -> Pixels:
         """Run the model once; see the contract for its inputs.
 
         Returns:
@@ -69,7 +70,7 @@ class Model:
             raise ModelError(
                 f"{self.path} failed in ONNX Runtime: {_first_line(str(error))}"
             ) from error
-        return np.asarray(image, dtype=np.uint8)
+        return np.asarray(image, np.uint8)
 
 
 def load(

@@ -4,16 +4,14 @@ import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tn_runtime.generate import Progress, bands, check_request
+from tn_runtime.pixels import Pixels
 from tn_runtime.session import Model
 
 GAP = 8
 """White pixels between the pictures."""
 WHITE = 255
-
-Pixels = NDArray[np.uint8]
 
 
 def sheet_size(count: int, height: int, width: int) -> tuple[int, int]:

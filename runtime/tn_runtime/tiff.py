@@ -15,6 +15,8 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from tn_runtime.pixels import Pixels
+
 MAX_SIDE = 2**31 - 1
 """Pixels. The format's own limit is twice that, but many readers count with a sign."""
 
@@ -29,8 +31,6 @@ CLASSIC_BYTES = 2**32 - 2**26
 
 ORIENTATION, PROFILE = 274, 34675
 """Codes of tags."""
-
-Pixels = NDArray[np.uint8]
 
 # Of damaged files tifffile tells its logger much; without a handler that would land on stderr.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())

@@ -20,23 +20,23 @@ class Window:
     width: int
 
 
-def bands(window: Window, stride: int, tile: int) -> Iterator[Window]:
+def rows(window: Window, stride: int, tile: int) -> Iterator[Window]:
     """Cut a window into rows of tiles, from top to bottom."""
-    rows = min(tile, BAND_BYTES // (3 * window.width))
-    for y, height in _spans(window.y, window.height, stride, rows):
+    limit = min(tile, BAND_BYTES // (3 * window.width))
+    for y, height in _spans(window.y, window.height, stride, limit):
         yield Window(y, window.x, height, window.width)
 
 
-def tiles(band: Window, stride: int, tile: int) -> Iterator[Window]:
-    """Cut a band into tiles, from left to right."""
-    for x, width in _spans(band.x, band.width, stride, tile):
-        yield Window(band.y, x, band.height, width)
+def tiles(row: Window, stride: int, tile: int) -> Iterator[Window]:
+    """Cut a row into tiles, from left to right."""
+    for x, width in _spans(row.x, row.width, stride, tile):
+        yield Window(row.y, x, row.height, width)
 
 
 def count(window: Window, stride: int, tile: int) -> int:
-    """Return the number of tiles in all bands of a window."""
-    rows = sum(1 for _ in bands(window, stride, tile))
-    return rows * sum(1 for _ in tiles(window, stride, tile))
+    """Return the number of tiles in all rows of a window."""
+    down = sum(1 for _ in rows(window, stride, tile))
+    return down * sum(1 for _ in tiles(window, stride, tile))
 
 
 def _spans(start: int, length: int, stride: int, limit: int) -> Iterator[tuple[int, int]]:

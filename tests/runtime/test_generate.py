@@ -35,7 +35,7 @@ def equal(left, right):
 @pytest.mark.parametrize(("start", "length"), [(0, 1), (-5, 5000), (10**18 + 3, 1537), (512, 512)])
 def test_cuts_lie_on_the_stride_and_cover_the_window(stride, start, length):
     window = Window(start, -start, length, length)
-    rows = list(tiling.bands(window, stride, 512))
+    rows = list(tiling.rows(window, stride, 512))
     assert [row.y for row in rows[1:]] == [row.y + row.height for row in rows[:-1]]
     assert sum(row.height for row in rows) == length
     assert all(row.y % stride == 0 for row in rows[1:])
@@ -47,7 +47,7 @@ def test_cuts_lie_on_the_stride_and_cover_the_window(stride, start, length):
 
 
 def test_very_wide_windows_have_low_bands():
-    rows = list(tiling.bands(Window(0, 0, 4096, 10**6), 16, 512))
+    rows = list(tiling.rows(Window(0, 0, 4096, 10**6), 16, 512))
     assert all(3 * row.height * row.width <= tiling.BAND_BYTES for row in rows)
 
 
