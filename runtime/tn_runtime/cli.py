@@ -10,7 +10,6 @@ import re
 import sys
 import time
 from collections.abc import Iterator
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -18,6 +17,7 @@ import typer
 
 from tn_runtime import console
 from tn_runtime.errors import RequestError
+from tn_runtime.providers import ProviderChoice
 from tn_runtime.version import __version__
 
 if TYPE_CHECKING:
@@ -35,14 +35,6 @@ STDOUT = Path("-")
 
 MAX_SEEDS = 100_000
 """Of one command; a range with a digit too many is a slip, not a wish."""
-
-
-class Provider(StrEnum):
-    """What a model runs on; the values are those of `providers.CHOICES`."""
-
-    AUTO = "auto"
-    CUDA = "cuda"
-    CPU = "cpu"
 
 
 ModelArgument = Annotated[str, typer.Argument(help="A .onnx file, or a name out of `models`.")]
@@ -113,8 +105,8 @@ def texture(
         str, typer.Option(metavar="X,Y", help="Where the picture lies on the endless plane.")
     ] = "0,0",
     provider: Annotated[
-        Provider, typer.Option(help="auto takes CUDA where it really works.")
-    ] = Provider.AUTO,
+        ProviderChoice, typer.Option(help="auto takes CUDA where it really works.")
+    ] = "auto",
     threads: Annotated[
         int | None, typer.Option(help="Of the CPU; the pixels do not depend on it.")
     ] = None,
@@ -134,7 +126,7 @@ def texture(
 
     from tn_runtime.session import load
 
-    loaded = load(model, provider.value, threads)
+    loaded = load(model, provider, threads)
     announce(loaded, provider)
     started = time.perf_counter()
     for path, seeds in job.outputs():
@@ -297,9 +289,9 @@ def provenance(model: "Model", job: Job, seeds: range) -> dict[str, str]:
     }
 
 
-def announce(model: "Model", asked: Provider) -> None:
+def announce(model: "Model", asked: ProviderChoice) -> None:
     """Say on stderr which device `auto` took."""
-    if asked is Provider.AUTO:
+    if asked == "auto":
         reason = f": {model.fallback}" if model.fallback else ""
         console.note(f"runs on {model.provider.upper()}{reason}")
 

@@ -8,17 +8,16 @@ really uses is read back from it (`session.py`).
 import contextlib
 import ctypes
 import functools
-import importlib.metadata
 import os
 import sys
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from tn_runtime.errors import RequestError
 
 ProviderChoice = Literal["auto", "cuda", "cpu"]
-CHOICES: tuple[ProviderChoice, ...] = ("auto", "cuda", "cpu")
+CHOICES: tuple[ProviderChoice, ...] = get_args(ProviderChoice)
 
 FATAL_ONLY = 4
 """ONNX Runtime's log level; what matters of its messages reaches the user as an exception."""
@@ -113,6 +112,8 @@ def double_installation() -> str | None:
 
 
 def _installed(name: str) -> bool:
+    import importlib.metadata  # noqa: PLC0415 - `tn-run --help` must not wait for it
+
     try:
         importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
