@@ -36,13 +36,13 @@ def exemplar() -> Tensor:
 
 @pytest.fixture
 def fresh() -> Checkpoint:
-    """Return a tiny run of 20 steps that has not begun."""
+    """Return a tiny run of 40 steps that has not begun."""
     return Checkpoint(
         name="tiny",
         preset="paper",
         config=GeneratorConfig(widths=(8, 8, 8), branch=4),
         training=TrainingConfig(size=48, sample=16, batch=2, layers=LAYERS),
-        budget=Budget(steps=20),
+        budget=Budget(steps=40),
         descriptor="vgg16",
         exemplar=Exemplar("pattern.png", "0" * 64, 48, 40),
     )

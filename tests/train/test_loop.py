@@ -65,12 +65,12 @@ class Poisoned:
 def test_training_lowers_the_loss_and_reports_every_step(fresh: Checkpoint, trained):
     events: list[Event] = []
     run = trained(fresh, events.append)
-    assert [event.step for event in events] == list(range(1, 21))
-    assert [event.step for event in events if event.evaluation] == [10, 20]
+    assert [event.step for event in events] == list(range(1, 41))
+    assert [event.step for event in events if event.evaluation] == [20, 40]
     assert events[-1].progress == 1
     assert events[-1].left == 0
     assert run.best_loss < events[0].loss
-    assert [record.step for record in run.history] == [0, 10, 20]
+    assert [record.step for record in run.history] == [0, 20, 40]
     assert run.best_loss == min(record.loss for record in run.history)
 
 
@@ -89,7 +89,7 @@ def test_same_seed_same_weights(fresh: Checkpoint, trained):
     assert plain(first.best) != plain(third.best)
 
 
-@pytest.mark.parametrize("stop", [0, 7, 10, 13])
+@pytest.mark.parametrize("stop", [0, 14, 20, 26])
 def test_resumed_equals_uninterrupted_bit_for_bit(
     fresh: Checkpoint, trained, task: TextureTask, tmp_path: Path, stop: int
 ):
@@ -114,13 +114,13 @@ def test_resumed_between_evaluations_goes_back_as_far_as_uninterrupted(
     fresh: Checkpoint, task: TextureTask, tmp_path: Path
 ):
     whole, half = Run(fresh, CPU), Run(fresh, CPU)
-    train(whole, Poisoned(task, {16}, gradient=False), lambda _: None)
+    train(whole, Poisoned(task, {32}, gradient=False), lambda _: None)
     with pytest.raises(Interrupted):
-        train(half, task, stop_at(13))
+        train(half, task, stop_at(26))
     checkpoints.save(half.checkpoint(), tmp_path / "half.pt")
     resumed = Run(checkpoints.load(tmp_path / "half.pt"), CPU)
     assert plain(resumed.good) != plain(resumed.snapshot())
-    train(resumed, Poisoned(task, {16}, gradient=False, step=13), lambda _: None)
+    train(resumed, Poisoned(task, {32}, gradient=False, step=26), lambda _: None)
     assert resumed.divergences == 1
     assert plain(resumed.checkpoint()) == plain(whole.checkpoint())
 
@@ -129,9 +129,9 @@ def test_resumed_between_evaluations_goes_back_as_far_as_uninterrupted(
 def test_nan_is_taken_back_with_a_smaller_step(fresh: Checkpoint, task: TextureTask, gradient):
     events: list[Event] = []
     run = Run(fresh, CPU)
-    train(run, Poisoned(task, {5, 14}, gradient=gradient), events.append)
-    assert [event.divergences for event in events] == [0] * 4 + [1] * 9 + [2] * 7
-    assert run.step == 20
+    train(run, Poisoned(task, {10, 28}, gradient=gradient), events.append)
+    assert [event.divergences for event in events] == [0] * 9 + [1] * 18 + [2] * 13
+    assert run.step == 40
     assert math.isfinite(run.best_loss)
     assert all(torch.isfinite(p).all() for p in run.generator.parameters())
     calm = Run(fresh, CPU)
@@ -142,7 +142,7 @@ def test_nan_is_taken_back_with_a_smaller_step(fresh: Checkpoint, task: TextureT
 def test_nan_for_ever_is_a_training_error(fresh: Checkpoint, task: TextureTask):
     run = Run(fresh, CPU)
     with pytest.raises(TrainingError, match="diverged 6 times"):
-        train(run, Poisoned(task, set(range(21)), gradient=False), lambda _: None)
+        train(run, Poisoned(task, set(range(41)), gradient=False), lambda _: None)
 
 
 @pytest.mark.parametrize("rate", [1e6, 1e30])
@@ -173,7 +173,7 @@ def test_a_run_that_only_diverged_does_not_call_its_pictures_flat(fresh, task: T
 
 def test_ctrl_c_in_the_last_step_comes_too_late(fresh: Checkpoint, task: TextureTask):
     def press(event: Event) -> None:
-        if event.step == 20:
+        if event.step == 40:
             signal.raise_signal(signal.SIGINT)
 
     run = Run(fresh, CPU)
@@ -185,7 +185,7 @@ def test_learning_rate_is_a_cosine_of_progress(fresh: Checkpoint):
     run = Run(fresh, CPU)
     base = fresh.training.learning_rate
     rates = []
-    for step in (0, 10, 20):
+    for step in (0, 20, 40):
         run.step = step
         rates.append(run.learning_rate / base)
     assert rates == pytest.approx([1, (1 + FLOOR) / 2, FLOOR])

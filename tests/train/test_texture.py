@@ -1,9 +1,12 @@
 """What a texture generator is measured by."""
 
+import pytest
 import torch
 from torch import Tensor
 
+from tn_train import texture
 from tn_train.checkpoint import Checkpoint
+from tn_train.descriptor import vgg16
 from tn_train.generator import Generator
 from tn_train.texture import TextureTask
 
@@ -26,3 +29,34 @@ def test_one_flat_sample_of_two_is_noticed(fresh: Checkpoint, task: TextureTask)
     half.load_state_dict(generator.state_dict())
     assert not task.evaluate(generator).flat
     assert task.evaluate(half).flat
+
+
+def test_evaluation_is_fp32_whatever_training_is(
+    fresh: Checkpoint, exemplar: Tensor, monkeypatch: pytest.MonkeyPatch
+):
+    evaluations, trained = [], []
+    for precision in ("fp32", "bf16"):
+        monkeypatch.setattr(texture, "fast_precision", lambda _, precision=precision: precision)
+        task = TextureTask(vgg16(fresh.training.layers), exemplar, fresh.training)
+        torch.manual_seed(0)
+        generator = Generator(fresh.config)
+        evaluations.append(task.evaluate(generator))
+        losses = task.losses(generator.train(), torch.Generator().manual_seed(0))
+        trained.append({name: loss.item() for name, loss in losses.layers.items()})
+    assert trained[0] != trained[1]
+    assert evaluations[0].layers == evaluations[1].layers
+    assert torch.equal(evaluations[0].pictures, evaluations[1].pictures)
+
+
+def test_evaluation_forbids_tf32_and_leaves_the_setting_alone(fresh: Checkpoint, task: TextureTask):
+    convolutions, seen = torch.backends.cudnn.conv, []
+
+    class Watched(Generator):
+        def forward(self, *noise: Tensor) -> Tensor:
+            seen.append(convolutions.fp32_precision)
+            return super().forward(*noise)
+
+    before = convolutions.fp32_precision
+    task.evaluate(Watched(fresh.config))
+    assert set(seen) == {"ieee"}
+    assert convolutions.fp32_precision == before

@@ -111,7 +111,6 @@ def _train(
     device_name: str,
     compiled: bool,
 ) -> None:
-    from tn_train.descriptor import fast_precision
     from tn_train.interrupt import Interrupted
     from tn_train.loop import Run, choose_device, train
     from tn_train.outputs import Outputs
@@ -120,7 +119,7 @@ def _train(
     from tn_train.texture import TextureTask
 
     device = choose_device(device_name)
-    descriptor = load_descriptor(checkpoint, options.vgg19, fast_precision(device)).to(device)
+    descriptor = load_descriptor(checkpoint, options.vgg19).to(device)
     task = TextureTask(descriptor, pixels.to(device), checkpoint.training)
     training = Run(checkpoint, device)
     outputs = Outputs(training, pixels, options.output)

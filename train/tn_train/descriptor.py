@@ -5,9 +5,10 @@ optimising pictures. VGG-16 comes with the package; VGG-19, the paper's, is read
 in torchvision's format.
 """
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import torch
 from safetensors.torch import load_file
@@ -17,6 +18,8 @@ from tn_runtime.errors import RequestError
 
 Precision = Literal["fp32", "bf16"]
 Pooling = Literal["max", "average"]
+
+DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
@@ -59,9 +62,8 @@ class Descriptor(nn.Module):
                 self.stages[stage] = _convolution(weights, index)
             if set(self.layers) <= self.stages.keys():
                 break
-        # The weights themselves are bf16, which is what autocast computes, but it would convert
-        # frozen weights anew in every step.
-        self.dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
+        # In bf16 the weights themselves are: autocast would convert frozen weights in every step.
+        self.dtype = DTYPES[precision]
         self.stages.to(self.dtype)
         self.stages.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # untyped
         self.mean = nn.Buffer(torch.tensor(MEAN).view(3, 1, 1))
@@ -86,6 +88,13 @@ class Descriptor(nn.Module):
             if name in self.layers:
                 features[name] = x
         return features
+
+    def cast(self, precision: Precision) -> Self:
+        """Return a copy that computes in another precision."""
+        other = copy.deepcopy(self)
+        other.dtype = DTYPES[precision]
+        other.stages.to(other.dtype)
+        return other
 
     @property
     def stride(self) -> int:

@@ -12,7 +12,7 @@ from tn_train import checkpoint as checkpoints
 from tn_train.checkpoint import Checkpoint
 from tn_train.config import PRESETS, Budget, Crop
 from tn_train.data import check_depth, read_exemplar
-from tn_train.descriptor import Descriptor, Precision, check_layers, stride, vgg16, vgg19
+from tn_train.descriptor import Descriptor, check_layers, stride, vgg16, vgg19
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,10 @@ def plan(options: Options) -> tuple[Checkpoint, Tensor]:
     return _resumed(options) if options.resume else _new(options)
 
 
-def load_descriptor(
-    checkpoint: Checkpoint, vgg19_file: Path | None, precision: Precision
-) -> Descriptor:
-    """Return the descriptor that the run is, or was, trained with."""
+def load_descriptor(checkpoint: Checkpoint, vgg19_file: Path | None) -> Descriptor:
+    """Return the descriptor that the run is, or was, trained with, in fp32."""
     layers = checkpoint.training.layers
-    if vgg19_file:
-        return vgg19(vgg19_file, layers, precision)
-    return vgg16(layers, precision)
+    return vgg19(vgg19_file, layers) if vgg19_file else vgg16(layers)
 
 
 def _check_output(options: Options) -> None:

@@ -28,15 +28,27 @@ class TextureTask:
     """Draws batches of samples and compares them with the exemplar."""
 
     def __init__(self, descriptor: Descriptor, exemplar: Tensor, training: TrainingConfig) -> None:
-        """Measure the exemplar, float32 (1, 3, H, W), RGB in [0, 1], on the descriptor's device."""
+        """Measure the exemplar.
+
+        Args:
+            descriptor: in fp32; training takes a copy in what is fast on the exemplar's device.
+            exemplar: float32 (1, 3, H, W), RGB in [0, 1], on the descriptor's device.
+            training: how.
+        """
         self.training = training
         self.device = exemplar.device
-        # bf16 takes about 0.6 of the generator's time and cost no quality (loss 0.082 against 0.083
-        # after 180 steps on dead_leaves). Weights and optimiser stay fp32, and so does evaluation.
+        # Generator and descriptor: bf16 takes about 0.6 of the generator's time, and the one run
+        # that was compared (180 steps on dead_leaves) ended level, at 0.082 against 0.083. Weights
+        # and optimiser stay fp32, and so does evaluation: what is kept as a run's loss, and decides
+        # about the best weights, must not depend on the machine.
         self.precision = fast_precision(exemplar.device)
+        with _without_tf32():
+            self.exact = TextureLoss(descriptor, exemplar, normalize_gradients=False)
         self.loss = TextureLoss(
-            descriptor, exemplar, normalize_gradients=training.normalize_gradients
-        ).to(exemplar.device)
+            descriptor.cast(self.precision),
+            exemplar,
+            normalize_gradients=training.normalize_gradients,
+        )
         self.exemplar = exemplar
         self.forward = self._forward
 
@@ -62,13 +74,15 @@ class TextureTask:
     def evaluate(self, generator: Generator) -> Evaluation:
         """Measure the generator as the exported model runs: fixed statistics, fp32, fixed noise."""
         rng = torch.Generator().manual_seed(EVALUATION_SEED)
-        self._calibrate(generator, rng)
         height, width = (
             max(min(side, LARGEST) // generator.config.stride, 1) * generator.config.stride
             for side in self.exemplar.shape[-2:]
         )
-        pictures = generator(*self._to_device(noise.draw(generator, SAMPLES, height, width, rng)))
-        layers = {name: loss.item() for name, loss in self.loss(pictures).items()}
+        with _without_tf32():
+            self._calibrate(generator, rng)
+            z = self._to_device(noise.draw(generator, SAMPLES, height, width, rng))
+            pictures = generator(*z)
+            layers = {name: loss.item() for name, loss in self.exact(pictures).items()}
         pictures = pictures.clamp(0, 1)
         flat = _contrast(pictures) < CONTRAST * _contrast(self.exemplar)
         return Evaluation(sum(layers.values()), layers, pictures.cpu(), flat=flat)
@@ -87,10 +101,11 @@ class TextureTask:
     def _calibrate(self, generator: Generator, rng: torch.Generator) -> None:
         """Set the BatchNorm statistics to those of the present weights; leave it in eval mode.
 
-        The running means lag behind while the weights move fast. In one run on dead_leaves (8 x
-        128 px) the loss in eval mode was 1.47 with them and 0.22 measured afresh at step 30, 0.155
-        and 0.080 at step 90, 0.082 and 0.083 at the end (180). Training the last fifth with frozen
-        statistics spiked and ended at 0.075; the best calibrated evaluation had been 0.074.
+        The running means lag behind while the weights move fast, so this wins clearly early on: in
+        one run on dead_leaves (8 x 128 px, 180 steps) the loss in eval mode was 1.47 with running
+        means and 0.22 with fresh ones at step 30, 0.155 and 0.080 at step 90. At the end, where
+        steps are small, it brought nothing: 0.082 and 0.083. It is kept so that evaluations on the
+        way, previews and interrupted runs can be trusted.
         """
         with _fresh_statistics(generator):
             for _ in range(CALIBRATION_BATCHES):
@@ -99,6 +114,18 @@ class TextureTask:
 
     def _to_device(self, z: list[Tensor]) -> list[Tensor]:
         return [level.to(self.device, memory_format=torch.channels_last) for level in z]
+
+
+@contextmanager
+def _without_tf32() -> Iterator[None]:
+    """Let cuDNN compute fp32 convolutions in fp32, which is not its default."""
+    convolutions = torch.backends.cudnn.conv  # type: ignore[attr-defined]  # not annotated
+    before = convolutions.fp32_precision
+    convolutions.fp32_precision = "ieee"
+    try:
+        yield
+    finally:
+        convolutions.fp32_precision = before
 
 
 @contextmanager
