@@ -65,7 +65,7 @@ def synthesize(
         group = slice(first, first + batch)
         top = 0
         part = dataclasses.replace(request, seeds=request.seeds[group])
-        for band in _bands(model, part, None):
+        for band in _bands(model, part):
             bottom = top + band.shape[1]
             pictures[group, top:bottom] = band
             top = bottom
@@ -79,10 +79,12 @@ def bands(
     origin: tuple[int, int] = (0, 0),
     period: tuple[int, int] = (0, 0),
     progress: Progress | None = None,
+    sheet_width: int = 0,
 ) -> Iterator[Pixels]:
     """Make the picture of `synthesize` from top to bottom, in memory that does not grow with it.
 
-    The request is checked at once, before the first band is asked for.
+    The request is checked at once, before the first band is asked for. Where the bands become part
+    of a sheet, its width in pixels makes them lower.
 
     Returns:
         Iterator of uint8 (rows, width, 3), RGB; the rows add up to the height.
@@ -92,7 +94,8 @@ def bands(
         ModelError: the model failed.
     """
     request = check_request(model, size, [seed], origin, period)
-    return (band[0] for band in _bands(model, request, progress))
+    # Unlike a loop, map() holds no band while the next is being made.
+    return map(operator.itemgetter(0), _bands(model, request, progress, sheet_width))
 
 
 def check_request(
@@ -157,12 +160,14 @@ def _batch(model: Model, window: Window) -> int:
     return max(1, (tiling.TILE + pad) ** 2 // ((window.height + pad) * (window.width + pad)))
 
 
-def _bands(model: Model, request: Request, progress: Progress | None) -> Iterator[Pixels]:
+def _bands(
+    model: Model, request: Request, progress: Progress | None = None, sheet_width: int = 0
+) -> Iterator[Pixels]:
     """Yield uint8 (N, rows, width, 3)."""
     stride, window = model.spec.stride, request.window
-    total = tiling.count(window, stride, tiling.TILE)
+    total = tiling.count(window, stride, tiling.TILE, sheet_width)
     done = 0
-    for row in tiling.rows(window, stride, tiling.TILE):
+    for row in tiling.rows(window, stride, tiling.TILE, sheet_width):
         band = np.empty((len(request.seeds), row.height, row.width, 3), np.uint8)
         for tile in tiling.tiles(row, stride, tiling.TILE):
             left = tile.x - row.x

@@ -5,7 +5,7 @@ Pillow wants the whole picture; this writes the one kind of PNG that we make, 8-
 
 import struct
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import BinaryIO
 
 import numpy as np
@@ -19,6 +19,9 @@ MAX_SIDE = 2**31 - 1
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 LEVEL = 6
 CHANNELS = 3
+
+SLICE_BYTES = 2**20
+"""So much of a band is filtered at once; the filters need eight times that."""
 
 EIGHT_BIT_RGB = struct.pack(">5B", 8, 2, 0, 0, 0)
 """Bit depth, colour type, compression, filter and interlace methods of the header."""
@@ -45,12 +48,23 @@ def write_png(
         _chunk(stream, b"iTXt", _international_text(key, value))
     deflate = zlib.compressobj(LEVEL)
     above = np.zeros(width * CHANNELS, np.uint8)
-    for band in bands:
-        rows = band.reshape(len(band), width * CHANNELS)
-        _chunk(stream, b"IDAT", deflate.compress(_filtered(rows, above).tobytes()))
-        above = rows[-1]
+    for rows in _slices(bands, width * CHANNELS):
+        if data := deflate.compress(_filtered(rows, above).tobytes()):
+            _chunk(stream, b"IDAT", data)
+        above[:] = rows[-1]
+        del rows  # a view would keep its band, while the next is being made
     _chunk(stream, b"IDAT", deflate.flush())
     _chunk(stream, b"IEND", b"")
+
+
+def _slices(bands: Iterable[Pixels], row_bytes: int) -> Iterator[Pixels]:
+    """Yield uint8 (a few rows, 3 width)."""
+    step = max(1, SLICE_BYTES // row_bytes)
+    for band in bands:
+        rows = band.reshape(len(band), row_bytes)
+        for top in range(0, len(rows), step):
+            yield rows[top : top + step]
+        del band, rows
 
 
 def _chunk(stream: BinaryIO, kind: bytes, data: bytes) -> None:

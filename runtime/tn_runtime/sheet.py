@@ -61,9 +61,13 @@ def _sheet_bands(
     for first in range(0, len(seeds), columns):
         if first:
             yield np.full((GAP, width, 3), WHITE, np.uint8)
-        row = [bands(model, size, seed, origin, period) for seed in seeds[first : first + columns]]
+        row = [
+            bands(model, size, seed, origin, period, sheet_width=width)
+            for seed in seeds[first : first + columns]
+        ]
         for parts in zip(*row, strict=True):
             yield _side_by_side(parts, width)
+            del parts
         if progress is not None:
             progress(min(first + columns, len(seeds)), len(seeds))
 

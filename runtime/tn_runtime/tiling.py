@@ -7,7 +7,8 @@ TILE = 512
 """Pixels, the largest side of a tile. A model runs in about 225 MB on it (paper's generator)."""
 
 BAND_BYTES = 64 * 2**20
-"""A band is made lower than a tile where the window is so wide that it would exceed this."""
+"""Rows of tiles are made lower where the picture is so wide that a band would exceed this. They are
+never lower than a stride, though, which is what a model computes anyway."""
 
 
 @dataclass(frozen=True)
@@ -20,9 +21,12 @@ class Window:
     width: int
 
 
-def rows(window: Window, stride: int, tile: int) -> Iterator[Window]:
-    """Cut a window into rows of tiles, from top to bottom."""
-    limit = min(tile, BAND_BYTES // (3 * window.width))
+def rows(window: Window, stride: int, tile: int, width: int = 0) -> Iterator[Window]:
+    """Cut a window into rows of tiles, from top to bottom.
+
+    `width` is that of the picture, if the window is only a part of it.
+    """
+    limit = min(tile, BAND_BYTES // (3 * max(width, window.width)))
     for y, height in _spans(window.y, window.height, stride, limit):
         yield Window(y, window.x, height, window.width)
 
@@ -33,9 +37,9 @@ def tiles(row: Window, stride: int, tile: int) -> Iterator[Window]:
         yield Window(row.y, x, row.height, width)
 
 
-def count(window: Window, stride: int, tile: int) -> int:
+def count(window: Window, stride: int, tile: int, width: int = 0) -> int:
     """Return the number of tiles in all rows of a window."""
-    down = sum(1 for _ in rows(window, stride, tile))
+    down = sum(1 for _ in rows(window, stride, tile, width))
     return down * sum(1 for _ in tiles(window, stride, tile))
 
 

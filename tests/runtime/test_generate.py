@@ -1,6 +1,8 @@
 """A window of the plane is the same pixels however it is asked for."""
 
 import dataclasses
+import io
+import weakref
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from runtime.processes import python
 from tn_runtime import bands, load, synthesize, tiling
 from tn_runtime.errors import RequestError
 from tn_runtime.generate import INT64_MAX, INT64_MIN
+from tn_runtime.png import write_png
 from tn_runtime.sheet import GAP, sheet_bands, sheet_size
 from tn_runtime.tiling import Window
 
@@ -49,6 +52,30 @@ def test_cuts_lie_on_the_stride_and_cover_the_window(stride, start, length):
 def test_very_wide_windows_have_low_bands():
     rows = list(tiling.rows(Window(0, 0, 4096, 10**6), 16, 512))
     assert all(3 * row.height * row.width <= tiling.BAND_BYTES for row in rows)
+
+
+def test_sheets_have_bands_as_low_as_pictures_of_their_width(plain, monkeypatch):
+    monkeypatch.setattr(tiling, "BAND_BYTES", 3 * 100 * (8 * 50 + 7 * GAP))
+    parts = list(sheet_bands(plain, range(60), (300, 50)))
+    assert max(part.nbytes for part in parts) <= tiling.BAND_BYTES
+    equal(np.concatenate(parts)[:300, 50 + GAP :][:, :50], synthesize(plain, (300, 50), 1))
+
+
+def test_a_band_is_gone_before_the_next_is_made(plain):
+    made = []
+
+    class Watching:
+        def run(self, outputs, inputs):
+            assert not [band for band in made if band() is not None]
+            return plain.session.run(outputs, inputs)
+
+    def noted(band):
+        made.append(weakref.ref(band.base))
+        return band
+
+    parts = bands(dataclasses.replace(plain, session=Watching()), (1600, 20))
+    write_png(io.BytesIO(), map(noted, parts), 1600, 20, {})
+    assert len(made) == 4
 
 
 # Requests

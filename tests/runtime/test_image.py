@@ -5,6 +5,7 @@ import json
 import os
 import stat
 import sys
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -59,6 +60,15 @@ def test_png_filters_smooth_pictures_well(tmp_path):
     write_picture(tmp_path / "a.png", picture_of(array))
     np.testing.assert_array_equal(read_rgb(tmp_path / "a.png"), array)
     assert (tmp_path / "a.png").stat().st_size < array.size / 50
+
+
+def test_png_takes_less_memory_than_the_band(tmp_path):
+    band = np.zeros((512, 16384, 3), np.uint8)
+    tracemalloc.start()
+    write_picture(tmp_path / "a.png", Picture([band], *band.shape[:2], {}))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < band.nbytes / 2
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".jpeg", ".webp"])
