@@ -254,7 +254,7 @@ def _show(measured: "Quality", names: list[str], *, everything: bool) -> None:
         down, across = measured.period
         console.note(
             f"the exemplar repeats itself after {down} pixels down and {across} across: its "
-            "floors are too low, and diversity means nothing; --crop one period of it"
+            "floors are too low, and diversity means nothing; --crop a part that does not"
         )
     shown = table(measured, names, everything=everything)
     console_ = Console()

@@ -32,7 +32,12 @@ from tn_train.descriptor import Descriptor, vgg16
 Measure = Callable[[Tensor], dict[str, float]]
 """Of a picture float32 (3, H, W), RGB in [0, 1], against the exemplar it was made with."""
 
+STEERING = "marginals relu4_3"
+"""The one that agrees best with the eye (benchmarks/lab/measures.md); it is blind to pixel noise,
+which "patches 1x" sees."""
+
 SUMMARY = (
+    STEERING,
     "style, trained layers",
     "style, trained layers at 1/2",
     "style, unseen layers",

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from tn_bench.quality import SUMMARY, Settings, measure
+from tn_bench.quality import STEERING, SUMMARY, Settings, measure
 from tn_bench.table import table
 from tn_runtime.errors import RequestError
 
@@ -18,8 +18,8 @@ def measured(grain, other_grain):
 
 def test_rows_have_floor_gatys_and_pictures(measured):
     rows = {row.name: row for row in measured.rows}
-    levels = {"patches 4x", "patches 8x"}  # of a larger pyramid
-    assert set(SUMMARY) - set(rows) == levels
+    larger = {"patches 4x", "patches 8x", STEERING}  # of larger pyramids, deeper layers
+    assert set(SUMMARY) - set(rows) == larger
     assert len(rows) == len(measured.rows)
     for row in measured.rows:
         assert len(row.pictures) == 3
