@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import pickle
+import sys
 import zipfile
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from tn_train.generator import Generator
 def full(fresh: Checkpoint) -> Checkpoint:
     return dataclasses.replace(
         fresh,
-        crop=Crop(1, 2, 30, 40),
+        exemplar=dataclasses.replace(fresh.exemplar, crop="1,2,30x40"),
         steps=10,
         seconds=2.5,
         loss=0.25,
@@ -41,6 +42,7 @@ def test_round_trip(full: Checkpoint, path: Path):
         if field.name != "weights":
             assert getattr(loaded, field.name) == getattr(full, field.name)
     assert all(torch.equal(loaded.weights[name], full.weights[name]) for name in full.weights)
+    assert loaded.crop == Crop(1, 2, 30, 40)
     assert not loaded.generator().training
 
 
@@ -112,19 +114,60 @@ def test_a_later_format_asks_for_an_upgrade(path: Path):
         {"config": {"widths": (8, -8)}},
         {"config": {"depth": 3}},
         {"config": "paper"},
-        {"training": {"size": 1, "colour": 2}},
+        {"training": {"size": "1"}},
         {"exemplar": {"name": "a"}},
         {"history": [1]},
         {"history": None},
         {"steps": "many"},
+        {"steps": True},
+        {"steps": -1},
         {"seconds": None},
-        {"crop": [1, 2]},
+        {"seconds": math.nan},
+        {"loss": "0.25"},
+        {"state": "x"},
+        {"history": [{"step": 1, "seconds": 1.0, "loss": 1.0, "layers": {"relu1_1": "x"}}]},
+        {"name": 3},
     ],
 )
 def test_inconsistent_files(path: Path, changes):
     rewrite(path, **changes)
     with pytest.raises(CheckpointError):
         checkpoints.load(path)
+
+
+@pytest.mark.parametrize(
+    ("part", "changes"),
+    [
+        ("config", {"branch": "8"}),
+        ("config", {"branch": -1}),
+        ("config", {"join_norm": 1}),
+        ("config", {"widths": [8, 8, 8.0]}),
+        ("training", {"learning_rate": "a"}),
+        ("training", {"learning_rate": math.nan}),
+        ("training", {"layers": "relu1_1"}),
+        ("training", {"layers": []}),
+        ("training", {"batch": 0}),
+        ("training", {"sample": 18}),
+        ("training", {"seed": 2**63}),
+        ("budget", {"minutes": "x"}),
+        ("budget", {"minutes": 0.0}),
+        ("budget", {"steps": 0}),
+        ("exemplar", {"width": 1.5}),
+        ("exemplar", {"credit": None}),
+        ("exemplar", {"crop": "a"}),
+    ],
+)
+def test_values_of_other_types_and_impossible_ones(path: Path, part: str, changes):
+    data = torch.load(path, weights_only=True)
+    rewrite(path, **{part: data[part] | changes})
+    with pytest.raises(CheckpointError):
+        checkpoints.load(path)
+
+
+def test_lists_of_other_writers_are_tuples_here(path: Path, full: Checkpoint):
+    data = torch.load(path, weights_only=True)
+    rewrite(path, training=data["training"] | {"layers": ["relu1_1", "relu2_1"]})
+    assert checkpoints.load(path).training == full.training
 
 
 def test_missing_fields(path: Path):
@@ -156,6 +199,21 @@ def test_an_unwritable_place_leaves_the_old_file(path: Path, full: Checkpoint, t
     assert [each.name for each in tmp_path.iterdir()] == ["full.pt"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit on the size of files")
+def test_a_full_disk_is_an_error_of_the_system(path: Path, full: Checkpoint, tmp_path: Path):
+    import resource
+
+    before, limits = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            checkpoints.save(full, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == before
+    assert [each.name for each in tmp_path.iterdir()] == ["full.pt"]
+
+
 def test_a_run_that_made_nothing_has_no_generator(path: Path):
     rewrite(path, loss=math.inf)
     with pytest.raises(CheckpointError, match="go on with it"):
@@ -165,6 +223,7 @@ def test_a_run_that_made_nothing_has_no_generator(path: Path):
 def test_six_levels(fresh: Checkpoint, tmp_path: Path):
     config = GeneratorConfig(widths=(48, 40, 32, 24, 16, 8))
     weights = Generator(config).state_dict()
-    six = dataclasses.replace(fresh, config=config, weights=weights, loss=0.5)
+    training = dataclasses.replace(fresh.training, sample=32)
+    six = dataclasses.replace(fresh, config=config, training=training, weights=weights, loss=0.5)
     checkpoints.save(six, tmp_path / "six.pt")
     assert checkpoints.load(tmp_path / "six.pt").generator().parameter_count == 116_915

@@ -33,7 +33,8 @@ def test_size_is_the_longest_side(tmp_path: Path):
 
 
 def test_crop_comes_before_size(picture: Path):
-    tensor, _ = read_exemplar(picture, size=256, crop=Crop(5, 3, 20, 10))
+    tensor, facts = read_exemplar(picture, size=256, crop=Crop(5, 3, 20, 10))
+    assert facts.crop == "5,3,20x10"
     expected = pattern()[3:13, 5:25].astype(np.float32) / 255
     assert torch.equal(tensor[0].permute(1, 2, 0), torch.from_numpy(expected))
     assert read_exemplar(picture, size=10, crop=Crop(5, 3, 20, 10))[0].shape == (1, 3, 5, 10)

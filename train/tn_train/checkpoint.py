@@ -5,6 +5,7 @@ executes no code, whoever made it.
 """
 
 import dataclasses
+import io
 import math
 import os
 import zipfile
@@ -15,8 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tn_runtime.errors import CheckpointError
+from tn_runtime.errors import CheckpointError, RequestError
 from tn_runtime.files import atomic
+from tn_runtime.schema import build
 from tn_runtime.spec import Exemplar
 from tn_train.config import Budget, Crop, GeneratorConfig, TrainingConfig
 from tn_train.generator import Generator
@@ -51,8 +53,6 @@ class Checkpoint:
     budget: Budget
     descriptor: str
     exemplar: Exemplar
-    crop: Crop | None = None
-    """The part of the picture's file that `exemplar` is, None for all of it."""
     steps: int = 0
     seconds: float = 0.0
     """Spent in training, evaluation included."""
@@ -67,6 +67,11 @@ class Checkpoint:
     """What `tn_train.loop.Run` needs to go on."""
     history: tuple[Record, ...] = ()
     """The first is of the untrained generator."""
+
+    @property
+    def crop(self) -> Crop | None:
+        """The part of the picture's file that `exemplar` is, None for all of it."""
+        return Crop.parse(self.exemplar.crop) if self.exemplar.crop else None
 
     def generator(self) -> Generator:
         """Return the generator with the best weights, in eval mode, on the CPU.
@@ -92,10 +97,11 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
     values = {each.name: getattr(checkpoint, each.name) for each in dataclasses.fields(checkpoint)}
     for name in ("config", "training", "budget", "exemplar"):
         values[name] = dataclasses.asdict(values[name])
-    values["crop"] = checkpoint.crop and dataclasses.asdict(checkpoint.crop)
     values["history"] = [dataclasses.asdict(record) for record in checkpoint.history]
+    data = io.BytesIO()
+    torch.save({MARK: FORMAT, **values}, data)  # to a full disk it would raise a RuntimeError
     with atomic(path) as temporary:
-        torch.save({MARK: FORMAT, **values}, temporary)
+        temporary.write_bytes(data.getbuffer())
 
 
 def load(path: str | os.PathLike[str]) -> Checkpoint:
@@ -115,7 +121,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
         )
     try:
         checkpoint = _build(data)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (ValueError, RequestError) as error:
         raise CheckpointError(f"{path} is not a sound checkpoint of tn-train ({error})") from error
     _rebuild(checkpoint)  # raises where weights and configuration disagree
     return checkpoint
@@ -140,20 +146,35 @@ def _read(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
 
 
 def _build(data: dict[str, Any]) -> Checkpoint:
-    values = {each.name: data[each.name] for each in dataclasses.fields(Checkpoint)}
-    for name, kind in {"name": str, "preset": str, "descriptor": str, "steps": int}.items():
-        if not isinstance(values[name], kind):
-            raise TypeError(f"{name} is {values[name]!r}")
-    if not all(isinstance(weight, Tensor) for weight in values["weights"].values()):
-        raise TypeError("weights that are not tensors")
-    values["config"] = GeneratorConfig(**_tuples(values["config"]))
-    values["training"] = TrainingConfig(**_tuples(values["training"]))
-    values["budget"] = Budget(**values["budget"])
-    values["exemplar"] = Exemplar(**values["exemplar"])
-    values["crop"] = values["crop"] and Crop(**values["crop"])
-    values["history"] = tuple(Record(**record) for record in values["history"])
-    values["seconds"], values["loss"] = float(values["seconds"]), float(values["loss"])
-    return Checkpoint(**values)
+    for each in dataclasses.fields(Checkpoint):
+        if each.name not in data:  # also where a run that has not begun has a default
+            raise ValueError(f"{each.name!r} is missing")
+    checkpoint = build(Checkpoint, data)
+    _check(checkpoint)
+    return checkpoint
+
+
+def _check(checkpoint: Checkpoint) -> None:
+    """Raise ValueError, or RequestError for the crop, where values of the right type cannot be."""
+    training, budget, stride = checkpoint.training, checkpoint.budget, checkpoint.config.stride
+    sound = {
+        "training.size": training.size >= 1,
+        "training.sample": training.sample >= 1 and training.sample % stride == 0,
+        "training.batch": training.batch >= 1,
+        "training.learning_rate": 0 < training.learning_rate < math.inf,
+        "training.layers": len(training.layers) > 0,
+        "training.range_weight": 0 <= training.range_weight < math.inf,
+        "training.seed": 0 <= training.seed < 2**63,
+        "budget.steps": budget.steps is None or budget.steps >= 1,
+        "budget.minutes": budget.minutes is None or 0 < budget.minutes < math.inf,
+        "exemplar.crop": checkpoint.crop is None
+        or str(checkpoint.crop) == checkpoint.exemplar.crop,
+        "steps": checkpoint.steps >= 0,
+        "seconds": 0 <= checkpoint.seconds < math.inf,
+    }
+    for name, is_sound in sound.items():
+        if not is_sound:
+            raise ValueError(f"{name!r} is not valid")
 
 
 def _rebuild(checkpoint: Checkpoint) -> Generator:
@@ -169,7 +190,3 @@ def _rebuild(checkpoint: Checkpoint) -> Generator:
             f"checkpoint {name!r} contradicts itself: its weights do not fit {checkpoint.config}"
         ) from error
     return generator.eval()
-
-
-def _tuples(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}

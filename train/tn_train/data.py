@@ -48,7 +48,8 @@ def read_exemplar(
     height, width, _ = pixels.shape
     tensor = torch.from_numpy(pixels.astype(np.float32) / 255).permute(2, 0, 1)[None]
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    return tensor.contiguous(), Exemplar(path.name, sha256, width, height, credit, license)
+    part = str(crop) if crop else ""
+    return tensor.contiguous(), Exemplar(path.name, sha256, width, height, credit, license, part)
 
 
 def check_depth(exemplar: Exemplar, stride: int) -> None:

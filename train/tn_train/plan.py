@@ -86,7 +86,6 @@ def _new(options: Options) -> tuple[Checkpoint, Tensor]:
         budget=options.budget or Budget(),
         descriptor=descriptor,
         exemplar=exemplar,
-        crop=options.crop,
     ), pixels
 
 
