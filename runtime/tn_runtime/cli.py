@@ -36,6 +36,8 @@ STDOUT = Path("-")
 MAX_SEEDS = 100_000
 """Of one command; a range with a digit too many is a slip, not a wish."""
 
+VERDICTS = {True: "runs", False: "does not run", None: "not tried"}
+
 
 ModelArgument = Annotated[str, typer.Argument(help="A .onnx file, or a name out of `models`.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, for machines.")]
@@ -170,9 +172,12 @@ def doctor(json_: JsonOption = False) -> None:
         console.result(json.dumps(dataclasses.asdict(facts)))
         return
     console.result(f"texture-networks {facts.version}, Python {facts.python}, {facts.system}")
-    console.result(f"ONNX Runtime {facts.onnxruntime}, built with {', '.join(facts.compiled)}")
+    if facts.onnxruntime is None:
+        console.result("ONNX Runtime does not work")
+    else:
+        console.result(f"ONNX Runtime {facts.onnxruntime}, built with {', '.join(facts.compiled)}")
     for each in facts.providers:
-        console.result(f"{each.name}: {'runs' if each.works else 'does not run'}: {each.reason}")
+        console.result(f"{each.name}: {VERDICTS[each.works]}: {each.reason}")
     for warning in facts.warnings:
         console.result(f"warning: {warning}")
 

@@ -9,15 +9,19 @@ import contextlib
 import ctypes
 import functools
 import os
+import platform
 import sys
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Literal, get_args
 
-from tn_runtime.errors import RequestError
+from tn_runtime.errors import ProviderError, RequestError
 
 ProviderChoice = Literal["auto", "cuda", "cpu"]
 CHOICES: tuple[ProviderChoice, ...] = get_args(ProviderChoice)
+
+CPU_WHEEL, GPU_WHEEL = DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu")
+"""Both are the package `onnxruntime`."""
 
 FATAL_ONLY = 4
 """ONNX Runtime's log level; what matters of its messages reaches the user as an exception."""
@@ -42,11 +46,42 @@ class Provider:
 
 
 def onnxruntime() -> ModuleType:
-    """Import ONNX Runtime, which takes a moment, and keep it from writing to stderr."""
-    import onnxruntime as ort  # noqa: PLC0415 - `tn-run --help` must not wait for it
+    """Import ONNX Runtime, which takes a moment, and keep it from writing to stderr.
 
+    Raises:
+        ProviderError: it is not installed, or the installation is broken.
+    """
+    try:
+        import onnxruntime as ort  # noqa: PLC0415 - `tn-run --help` must not wait for it
+    except ImportError as error:
+        if error.name == "onnxruntime":
+            raise ProviderError(
+                f"ONNX Runtime is not installed: pip install {_distribution()}"
+            ) from error
+        reason = str(error).partition("\n")[0]
+        raise ProviderError(f"ONNX Runtime does not load ({reason}); {_way_out()}") from error
+    if not hasattr(ort, "InferenceSession"):
+        # Removing one of two wheels that share a folder leaves a package with nothing inside.
+        raise ProviderError(f"ONNX Runtime's folder is left, but not its files; {_way_out()}")
     ort.set_default_logger_severity(FATAL_ONLY)
     return ort  # type: ignore[no-any-return]  # untyped package
+
+
+def _way_out() -> str:
+    redistributable = "install Microsoft's Visual C++ Redistributable, and if that is not it, "
+    return double_installation() or (
+        f"{redistributable if sys.platform == 'win32' else ''}"
+        f"install it anew: pip install --force-reinstall {_distribution()}"
+    )
+
+
+def _distribution() -> str:
+    """Return the name of ONNX Runtime's wheel: the installed one, or as in pyproject.toml."""
+    for name in DISTRIBUTIONS:
+        if _installed(name):
+            return name
+    system = (sys.platform, platform.machine())
+    return GPU_WHEEL if system in {("linux", "x86_64"), ("win32", "AMD64")} else CPU_WHEEL
 
 
 def entries(name: Literal["cuda", "cpu"]) -> list[Any]:
@@ -73,7 +108,11 @@ def check_choice(provider: str) -> None:
 
 @functools.cache
 def cuda() -> Provider:
-    """Look for reasons why CUDA cannot run here, and load its libraries if there are none."""
+    """Look for reasons why CUDA cannot run here, and load its libraries if there are none.
+
+    Raises:
+        ProviderError: ONNX Runtime itself does not work.
+    """
     ort = onnxruntime()
     if "CUDAExecutionProvider" not in ort.get_available_providers():
         return Provider("cuda", "this build of ONNX Runtime has no CUDA (onnxruntime-gpu has)")
@@ -102,12 +141,11 @@ def _driver_obstacle() -> str | None:
 
 def double_installation() -> str | None:
     """Return the line that mends onnxruntime and onnxruntime-gpu installed over one another."""
-    names = ("onnxruntime", "onnxruntime-gpu")
-    if not all(_installed(name) for name in names):
+    if not all(_installed(name) for name in DISTRIBUTIONS):
         return None
     return (
-        "onnxruntime and onnxruntime-gpu are both installed and overwrite each other's files: "
-        "pip uninstall -y onnxruntime onnxruntime-gpu && pip install onnxruntime-gpu"
+        f"{CPU_WHEEL} and {GPU_WHEEL} are both installed and overwrite each other's files: "
+        f"pip uninstall -y {CPU_WHEEL} {GPU_WHEEL} && pip install {GPU_WHEEL}"
     )
 
 

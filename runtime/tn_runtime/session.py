@@ -1,5 +1,7 @@
 """A loaded model: an ONNX Runtime session, checked against the contract, and its spec."""
 
+import dataclasses
+import hashlib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +40,9 @@ OUTPUTS: dict[str, Ports] = {
 NO_FOLDER = str(MODELS / "no-external-data")
 """A folder that does not exist, for data outside the model file to be looked for in."""
 
+MAX_THREADS = 1024
+"""Far beyond any gain; far above, ONNX Runtime fails in ways of its own."""
+
 PICKLE = b"\x80"
 ZIP = b"PK\x03\x04"
 
@@ -48,6 +53,8 @@ class Model:
 
     spec: ModelSpec
     path: Path
+    sha256: str
+    """Of the file: names repeat, this does not."""
     provider: Literal["cuda", "cpu"]
     """What it really runs on."""
     fallback: str | None
@@ -72,6 +79,16 @@ class Model:
             ) from error
         return np.asarray(image, np.uint8)
 
+    def prove(self) -> None:
+        """Make one tiny window: a session that opens may still fail to run.
+
+        Raises:
+            ModelError: it failed.
+        """
+        side = self.spec.stride
+        integers = {"seed": [0], "origin": [0, 0], "size": [side, side], "period": [0, 0]}
+        self.run(**{name: np.array(value, np.int64) for name, value in integers.items()})
+
 
 def load(
     model: str | os.PathLike[str],
@@ -87,15 +104,16 @@ def load(
 
     Raises:
         ModelError: no such file or name, or not a sound model of this project.
-        ProviderError: CUDA was insisted on and cannot run here.
-        RequestError: an unknown provider, or fewer than one thread.
+        ProviderError: CUDA was insisted on and cannot run here, or ONNX Runtime does not work.
+        RequestError: an unknown provider, or a number of threads that cannot be.
     """
     providers.check_choice(provider)
-    if threads is not None and threads < 1:
-        raise RequestError(f"{threads} threads are too few; give 1 or more, or none to choose")
+    if threads is not None and not 1 <= threads <= MAX_THREADS:
+        raise RequestError(
+            f"{threads} threads cannot be; give 1 to {MAX_THREADS}, or none to choose"
+        )
     path = find(model)
-    session, fallback = _start(_read(path), path, provider, threads)
-    return Model(_spec(session, path), path, providers.used(session), fallback, session)
+    return _start(_read(path), path, provider, threads)
 
 
 def shipped() -> dict[str, Path]:
@@ -142,36 +160,40 @@ def _read(path: Path) -> bytes:
     return data
 
 
-def _start(
-    data: bytes, path: Path, provider: ProviderChoice, threads: int | None
-) -> tuple[Any, str | None]:
-    """Return a session and, if `auto` took the CPU, why."""
+def _start(data: bytes, path: Path, provider: ProviderChoice, threads: int | None) -> Model:
     obstacle = None
     if provider != "cpu":
-        session, obstacle = _start_cuda(data, path, threads)
-        if session is not None:
-            return session, None
-    session = _open(data, path, "cpu", threads)  # an unsound model fails here, on any machine
+        model, obstacle = _start_cuda(data, path, threads)
+        if model is not None:
+            return model
+    model = _open(data, path, "cpu", threads)  # an unsound model fails here, on any machine
     if provider == "cuda":
         raise ProviderError(f"CUDA cannot run here: {obstacle}; use --provider cpu")
-    return session, obstacle
+    return dataclasses.replace(model, fallback=obstacle)
 
 
-def _start_cuda(data: bytes, path: Path, threads: int | None) -> tuple[Any, str | None]:
-    """Return a session that runs on CUDA, or None and the reason."""
+def _start_cuda(data: bytes, path: Path, threads: int | None) -> tuple[Model | None, str | None]:
+    """Return a model that runs on CUDA, or None and the reason."""
     obstacle = providers.cuda().obstacle
     if obstacle is not None:
         return None, obstacle
     try:
-        session = _open(data, path, "cuda", threads)
+        model = _open(data, path, "cuda", threads)
+        if model.provider != "cuda":
+            return None, "ONNX Runtime could not load its CUDA or cuDNN libraries"
+        model.prove()  # kernels for another GPU, full memory: some obstacles show only here
     except ModelError as error:
         return None, str(error)
-    if providers.used(session) != "cuda":
-        return None, "ONNX Runtime could not load its CUDA or cuDNN libraries"
-    return session, None
+    return model, None
 
 
-def _open(data: bytes, path: Path, provider: Literal["cuda", "cpu"], threads: int | None) -> Any:  # noqa: ANN401 - untyped package
+def _open(data: bytes, path: Path, provider: Literal["cuda", "cpu"], threads: int | None) -> Model:
+    session = _session(data, path, provider, threads)
+    digest = hashlib.sha256(data).hexdigest()
+    return Model(_spec(session, path), path, digest, providers.used(session), None, session)
+
+
+def _session(data: bytes, path: Path, provider: Literal["cuda", "cpu"], threads: int | None) -> Any:  # noqa: ANN401 - untyped package
     ort = providers.onnxruntime()
     options = ort.SessionOptions()
     options.log_severity_level = providers.FATAL_ONLY

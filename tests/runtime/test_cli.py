@@ -160,6 +160,7 @@ def test_doctor_speaks_json():
         (["--tileable", "--size", "101x64"], "the nearest is 100 or 104"),
         (["--provider", "tpu"], "'auto', 'cuda', 'cpu'"),
         (["--threads", "0"], "0 threads"),
+        (["--threads", "99999999999"], "99999999999 threads cannot be; give 1 to 1024"),
         (["--threads", "many"], "--threads"),
         (["--colour"], "No such option: --colour (see tn-run texture --help)"),
         (["-o", "a.bmp"], "choose one of .png"),

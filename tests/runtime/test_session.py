@@ -1,5 +1,6 @@
 """What is a model, what is none, and what it runs on."""
 
+import hashlib
 import json
 import pickle
 import zipfile
@@ -12,7 +13,7 @@ import pytest
 
 from runtime import contract
 from runtime.contract import METADATA_KEY, SPEC
-from tn_runtime import doctor, load, providers, synthesize
+from tn_runtime import doctor, load, providers, session, synthesize
 from tn_runtime.errors import ModelError, ProviderError, RequestError
 from tn_runtime.session import MAX_BYTES, find, shipped
 
@@ -20,16 +21,25 @@ from tn_runtime.session import MAX_BYTES, find, shipped
 def test_a_model_is_loaded_with_its_spec(plain_model):
     model = load(plain_model, "cpu", threads=1)
     assert (model.spec, model.path, model.provider) == (SPEC, plain_model, "cpu")
+    assert model.sha256 == hashlib.sha256(plain_model.read_bytes()).hexdigest()
     assert model.fallback is None
 
 
 def test_shipped_models_have_names_and_files_win(tmp_path, monkeypatch, plain_model):
+    assert next(iter(shipped())) == "dead_leaves"
     for name, path in shipped().items():
         assert find(name) == path
-        assert load(name, "cpu").spec.kind == "texture"
-        monkeypatch.chdir(tmp_path)
-        (tmp_path / name).write_bytes(plain_model.read_bytes())
-        assert load(name, "cpu").spec == SPEC
+        assert load(name, "cpu").spec == load(path, "cpu").spec
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dead_leaves").write_bytes(plain_model.read_bytes())
+    assert load("dead_leaves", "cpu").spec == SPEC
+
+
+def test_a_name_makes_the_pixels_of_its_file():
+    picture = synthesize(load("dead_leaves", "cpu"), (20, 30), 1)
+    np.testing.assert_array_equal(
+        picture, synthesize(load(shipped()["dead_leaves"], "cpu"), (20, 30), 1)
+    )
 
 
 def test_an_unknown_name_lists_the_known_ones():
@@ -37,6 +47,10 @@ def test_an_unknown_name_lists_the_known_ones():
         load("gravel7")
     for name in shipped():
         assert name in str(caught.value)
+
+
+RUN_FAILS = ("Where(endless_0, one, ", "Where(endless_0, zero, ")
+"""It opens, and divides by zero when it runs."""
 
 
 def cut(data):
@@ -125,7 +139,7 @@ def test_external_data_is_out_of_reach_even_in_the_working_directory(tmp_path, m
     ("old", "new", "message"),
     [
         ("Range(zero, length_0", "Range(one, length_0", "returned shape"),
-        ("Where(endless_0, one, ", "Where(endless_0, zero, ", "failed in ONNX Runtime"),
+        (*RUN_FAILS, "failed in ONNX Runtime"),
     ],
 )
 def test_a_model_that_fails_while_running_says_so(tmp_path, old, new, message):
@@ -147,11 +161,26 @@ def test_cuda_runs_or_says_why_not(plain_model):
     assert obstacle is None or obstacle in str(caught.value)
 
 
+def test_cuda_that_opens_but_does_not_run_is_an_obstacle(tmp_path, monkeypatch):
+    """A machine where all looks well: the CPU stands in for the GPU, the failure is real."""
+    monkeypatch.setattr(providers, "cuda", lambda: providers.Provider("cuda"))
+    monkeypatch.setattr(providers, "entries", lambda _: ["CPUExecutionProvider"])
+    monkeypatch.setattr(providers, "used", lambda _: "cuda")
+    path = tmp_path / "bad.onnx"
+    path.write_bytes(contract.model_bytes(replace=[RUN_FAILS]))
+    assert "failed in ONNX Runtime" in load(path).fallback
+    with pytest.raises(ProviderError, match=r"CUDA cannot run here: .* failed in ONNX Runtime"):
+        load(path, "cuda")
+    path.write_bytes(contract.model_bytes())
+    assert load(path).fallback is None
+
+
 def test_unknown_providers_and_thread_counts_are_refused(plain_model):
     with pytest.raises(RequestError, match="auto, cuda, cpu"):
         load(plain_model, "tpu")
-    with pytest.raises(RequestError, match="0 threads"):
-        load(plain_model, threads=0)
+    for threads in (0, -1, 1025, 99999999999):
+        with pytest.raises(RequestError, match=f"{threads} threads cannot be; give 1 to 1024"):
+            load(plain_model, threads=threads)
 
 
 def test_one_model_serves_many_threads(plain_model):
@@ -167,3 +196,27 @@ def test_doctor_tells_what_runs():
     assert {each.name: each.works for each in report.providers}["cpu"]
     assert "CPUExecutionProvider" in report.compiled
     assert all(each.reason for each in report.providers)
+
+
+def test_doctor_runs_what_it_says_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr(session, "MODELS", tmp_path)
+    (tmp_path / "broken.onnx").write_bytes(contract.model_bytes(replace=[RUN_FAILS]))
+    cpu = doctor.examine().providers[1]
+    assert (cpu.name, cpu.works) == ("cpu", False)
+    assert "failed in ONNX Runtime" in cpu.reason
+
+
+def test_doctor_without_a_model_has_not_tried(tmp_path, monkeypatch):
+    monkeypatch.setattr(session, "MODELS", tmp_path)
+    cuda, cpu = doctor.examine().providers
+    assert cpu == doctor.ProviderReport("cpu", None, "no model is shipped to try it with")
+    obstacle = providers.cuda().obstacle
+    assert cuda.works is (None if obstacle is None else False)
+    assert cuda.reason == (obstacle or cpu.reason)
+
+
+def test_doctor_takes_shipped_models_not_files_of_their_name(tmp_path, monkeypatch):
+    for name in shipped():
+        (tmp_path / name).write_bytes(b"no model")
+    monkeypatch.chdir(tmp_path)
+    assert doctor.examine().providers[1].works
