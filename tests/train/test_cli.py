@@ -166,6 +166,14 @@ def test_what_a_user_can_mend_is_one_line(case: str, tmp_path: Path, call):
     assert set(tmp_path.iterdir()) == before
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc takes no files, even root's")
+def test_a_folder_that_takes_no_files_is_noticed_at_once(picture: Path, call):
+    code, stderr = call("texture", picture, "-o", "/proc/a.pt", *TINY)
+    assert code == 2
+    assert stderr.startswith("error: /proc/a.pt cannot be written there: ")
+    assert stderr.count("\n") == 1
+
+
 def test_resume_refuses_another_picture_and_other_options(picture: Path, tmp_path: Path, call):
     out, other = tmp_path / "a.pt", tmp_path / "other.png"
     Image.fromarray(pattern()[::-1]).save(other)

@@ -167,8 +167,7 @@ def _check(checkpoint: Checkpoint) -> None:
         "training.seed": 0 <= training.seed < 2**63,
         "budget.steps": budget.steps is None or budget.steps >= 1,
         "budget.minutes": budget.minutes is None or 0 < budget.minutes < math.inf,
-        "exemplar.crop": checkpoint.crop is None
-        or str(checkpoint.crop) == checkpoint.exemplar.crop,
+        "exemplar.crop": str(checkpoint.crop or "") == checkpoint.exemplar.crop,
         "steps": checkpoint.steps >= 0,
         "seconds": 0 <= checkpoint.seconds < math.inf,
     }

@@ -1,6 +1,7 @@
 """From what a person asks for to a run that can begin: a new one, or one to go on with."""
 
 import dataclasses
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,11 @@ def _check_output(options: Options) -> None:
         raise RequestError(
             f"{path} exists: go on with it (--resume), choose another name, or delete it"
         )
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass  # what cannot be written at all shows now, not at the end of the training
+    except OSError as error:
+        raise RequestError(f"{path} cannot be written there: {error.strerror or error}") from error
 
 
 def _new(options: Options) -> tuple[Checkpoint, Tensor]:

@@ -1,43 +1,19 @@
-"""Pictures about a run: the preview while it goes, the loss curve at its end."""
+"""The loss curve of a run."""
 
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
-from torch import Tensor
 
 from tn_runtime.files import atomic
-from tn_runtime.image import Picture, Pixels, write_picture
 from tn_train.checkpoint import Record
 
-GAP = 8
-"""Pixels between the pictures of a preview."""
 COLORS = ("#4477aa", "#66ccee", "#228833", "#ccbb44", "#ee6677", "#aa3377")
 """Paul Tol's bright scheme: distinct to the colour-blind too."""
-
-
-def write_preview(path: Path, exemplar: Tensor, samples: Tensor) -> None:
-    """Write the exemplar, then samples beside it, as a PNG.
-
-    Args:
-        path: of the file, which appears whole.
-        exemplar: float32 (1, 3, H, W), RGB in [0, 1].
-        samples: float32 (N, 3, h, w), the same.
-    """
-    pictures = [_pixels(picture) for picture in (*exemplar, *samples)]
-    height = max(len(picture) for picture in pictures)
-    width = sum(picture.shape[1] + GAP for picture in pictures) - GAP
-    sheet = np.full((height, width, 3), 255, np.uint8)
-    x = 0
-    for picture in pictures:
-        sheet[: picture.shape[0], x : x + picture.shape[1]] = picture
-        x += picture.shape[1] + GAP
-    write_picture(path, Picture([sheet], height, width, metadata={}))
 
 
 def write_curve(path: Path, history: Sequence[Record], title: str) -> None:
@@ -63,8 +39,3 @@ def write_curve(path: Path, history: Sequence[Record], title: str) -> None:
     axes.legend(frameon=False, ncols=2)
     with atomic(path) as temporary:
         figure.savefig(temporary)
-
-
-def _pixels(picture: Tensor) -> Pixels:
-    """Turn float32 (3, H, W) in [0, 1] into uint8 (H, W, 3)."""
-    return (picture.cpu().permute(1, 2, 0).numpy() * 255 + 0.5).astype(np.uint8)
