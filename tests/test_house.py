@@ -42,3 +42,35 @@ def test_command_lines_import_nothing_heavy(floor):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "missing", "extra"),
+    [
+        ("tn-train", ["texture", "a.png", "-o", "a.pt"], ["torch"], "train"),
+        ("tn-export", ["a.pt"], ["torch", "onnx", "onnx_ir"], "export"),
+        ("tn-export", ["a.pt"], ["onnx", "onnx_ir"], "export"),
+        ("tn-export", ["a.pt"], ["onnx_ir"], "export"),
+    ],
+)
+def test_a_missing_extra_is_one_line_that_brings_all_the_command_needs(
+    command, arguments, missing, extra, tmp_path
+):
+    paths = [str(ROOT / Path(each).parent) for each in FLOORS]
+    code = (
+        f"import sys; sys.path[:0] = {paths!r}; sys.argv = {[command, *arguments]!r}; "
+        f"sys.modules.update(dict.fromkeys({missing!r})); "
+        f"from {command.replace('-', '_')}.cli import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    [line] = done.stderr.splitlines()
+    name = line.removeprefix("error: ").partition(" ")[0]
+    assert name in missing
+    assert line == (
+        f"error: {name} is not installed; this command needs it: "
+        f"pip install 'texture-networks[{extra}]' (in a clone: pip install '.[{extra}]')"
+    )
+    assert list(tmp_path.iterdir()) == []

@@ -1,11 +1,13 @@
 """How the commands speak: one `error:` line on stderr, the exit codes, the missing-extra line.
 
-Exit codes: 0 done, 1 some inputs failed or a proof failed, 2 the user can mend it, 130 interrupted.
+Exit codes: 0 done, 1 some of several inputs failed (the rest is done) or a proof failed, 2 the user
+can mend it, 130 interrupted, 143 terminated (SIGTERM, or SIGHUP as a terminal closes).
 """
 
 import io
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -13,7 +15,10 @@ import typer
 
 from tn_runtime.errors import TextureNetworksError
 
-EXTRAS = {
+EXTRAS = {"tn-train": "train", "tn-export": "export", "tn-bench": "bench"}
+"""What a command needs, all of it."""
+
+MODULES = {
     "torch": "train",
     "safetensors": "train",
     "matplotlib": "train",
@@ -23,6 +28,7 @@ EXTRAS = {
     "psutil": "bench",
 }
 
+SOME_FAILED = 1
 INTERRUPTED = 130
 TERMINATED = 143
 
@@ -32,6 +38,11 @@ def note(message: str) -> None:
     print(message, file=sys.stderr, flush=True)  # noqa: T201 - the place that prints to stderr
 
 
+def note_error(message: str) -> None:
+    """Print one error line on stderr."""
+    note("error: " + " ".join(message.split()))
+
+
 def result(line: str) -> None:
     """Print one line of the result on stdout."""
     print(line)  # noqa: T201 - the place that prints to stdout
@@ -39,8 +50,7 @@ def result(line: str) -> None:
 
 def run(app: typer.Typer) -> NoReturn:
     """Run a command line; turn everything that a user can cause into one line and an exit code."""
-    # Unwinding, as Ctrl-C does, is what removes unfinished files.
-    signal.signal(signal.SIGTERM, _terminate)
+    _catch_signals()
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not fit its encoding
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
@@ -54,14 +64,9 @@ def run(app: typer.Typer) -> NoReturn:
     except TextureNetworksError as error:
         _fail(str(error), error.exit_code)
     except ModuleNotFoundError as error:
-        extra = EXTRAS.get((error.name or "").partition(".")[0])
-        if extra is None:
+        if (error.name or "").partition(".")[0] not in MODULES:
             raise
-        _fail(
-            f"{error.name} is not installed; "
-            f"this command needs it: pip install 'texture-networks[{extra}]'",
-            2,
-        )
+        _fail(_missing(str(error.name)), 2)
     except MemoryError as error:
         _fail(f"out of memory ({error or 'no details'}); ask for less at once", 2)
     except OSError as error:  # a closed pipe is not among them: typer ends those quietly with 1
@@ -71,13 +76,29 @@ def run(app: typer.Typer) -> NoReturn:
     sys.exit(code)
 
 
+def _catch_signals() -> None:
+    """Unwind as for Ctrl-C, which is what removes unfinished files."""
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # as nohup asks for
+            signal.signal(number, _terminate)
+
+
 def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
     sys.exit(TERMINATED)
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    note("error: " + " ".join(message.split()))
+    note_error(message)
     sys.exit(code)
+
+
+def _missing(module: str) -> str:
+    extra = EXTRAS.get(Path(sys.argv[0]).stem) or MODULES[module.partition(".")[0]]
+    return (
+        f"{module} is not installed; this command needs it: "
+        f"pip install 'texture-networks[{extra}]' (in a clone: pip install '.[{extra}]')"
+    )
 
 
 def _usage(error: typer.TyperException) -> str:

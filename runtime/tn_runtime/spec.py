@@ -112,7 +112,7 @@ class ModelSpec:
         if number > FORMAT:
             raise ModelError(
                 f"the model has metadata format {number}, this version reads up to {FORMAT}: "
-                "upgrade texture-networks"
+                "pip install --upgrade texture-networks (in a clone: git pull)"
             )
         try:
             spec = build(cls, data)
