@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from tn_runtime import console
-from tn_runtime.errors import RequestError
+from tn_runtime.errors import RequestError, TextureNetworksError
 from tn_runtime.providers import ProviderChoice
 from tn_runtime.version import __version__
 
@@ -66,6 +66,15 @@ class Job:
             (self.output.with_name(f"{stem}_{seed:0{digits}d}{suffix}"), range(seed, seed + 1))
             for seed in self.seeds
         ]
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What became of a job's files."""
+
+    made: list[tuple[Path, range]]
+    failed: list[dict[str, str]]
+    """Of each: `output`, its name, and `error`, why."""
 
 
 @app.callback(invoke_without_command=True)
@@ -126,14 +135,17 @@ def texture(
     )
     check_outputs(job, json_)
 
+    from tn_runtime.generate import check_request
     from tn_runtime.session import load
 
     loaded = load(model, provider, threads)
+    check_request(loaded, job.size, job.seeds, job.origin, job.period)  # of all files at once
     announce(loaded, provider)
     started = time.perf_counter()
-    for path, seeds in job.outputs():
-        make(loaded, job, path, seeds)
-    report(loaded, job, time.perf_counter() - started, json_)
+    outcome = make_all(loaded, job)
+    report(loaded, job, outcome, time.perf_counter() - started, json_)
+    if outcome.failed:
+        raise typer.Exit(console.SOME_FAILED)
 
 
 @app.command()
@@ -152,7 +164,7 @@ def models(json_: JsonOption = False) -> None:
     """List the models that can be named without a path."""
     from tn_runtime.session import shipped
 
-    facts = [describe(name) for name in shipped()]
+    facts = [{**describe(path), "name": name} for name, path in shipped().items()]
     if json_:
         console.result(json.dumps(facts))
         return
@@ -263,6 +275,28 @@ def picture_size(job: Job) -> tuple[int, int]:
     return sheet_size(len(job.seeds), *job.size)
 
 
+def make_all(model: "Model", job: Job) -> Outcome:
+    """Make each file; one of several that fails does not stop the rest.
+
+    Raises:
+        TextureNetworksError: the only file failed.
+    """
+    made: list[tuple[Path, range]] = []
+    failed: list[dict[str, str]] = []
+    outputs = job.outputs()
+    for path, seeds in outputs:
+        try:
+            make(model, job, path, seeds)
+        except TextureNetworksError as error:
+            if len(outputs) == 1:
+                raise
+            console.note_error(str(error))
+            failed.append({"output": str(path), "error": str(error)})
+        else:
+            made.append((path, seeds))
+    return Outcome(made, failed)
+
+
 def make(model: "Model", job: Job, path: Path, seeds: range) -> None:
     """Make one file, or the picture on stdout."""
     from tn_runtime.generate import bands
@@ -287,6 +321,7 @@ def provenance(model: "Model", job: Job, seeds: range) -> dict[str, str]:
     return {
         "Software": f"texture-networks {__version__}",
         "Model": model.spec.name,
+        "Model-SHA256": model.sha256,
         "Seed": str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]}..{seeds[-1]}",
         "Size": f"{width}x{height}",
         "Origin": f"{x},{y}",
@@ -301,35 +336,51 @@ def announce(model: "Model", asked: ProviderChoice) -> None:
         console.note(f"runs on {model.provider.upper()}{reason}")
 
 
-def report(model: "Model", job: Job, seconds: float, as_json: bool) -> None:
+def report(model: "Model", job: Job, outcome: Outcome, seconds: float, as_json: bool) -> None:
     """Print the one line of output."""
-    names = [str(path) for path, _ in job.outputs()]
+    names = [str(path) for path, _ in outcome.made]
     if as_json:
         height, width = job.size
         facts = {
             "outputs": names,
+            "failed": outcome.failed,
             "model": model.spec.name,
+            "sha256": model.sha256,
             "provider": model.provider,
             "seconds": round(seconds, 3),
             "width": width,
             "height": height,
-            "seeds": list(job.seeds),
+            "seeds": [seed for _, seeds in outcome.made for seed in seeds],
             "origin": [job.origin[1], job.origin[0]],
             "period": [job.period[1], job.period[0]],
         }
         console.result(json.dumps(facts))
     elif job.output != STDOUT:
-        shown = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
-        console.result(f"{shown}: {seconds:.2f} s on {model.provider.upper()}")
+        console.result(
+            f"{summary(names, len(outcome.failed))}: {seconds:.2f} s on {model.provider.upper()}"
+        )
 
 
-def describe(model: str) -> dict[str, Any]:
-    """Return a model's facts: its path and its spec."""
+def summary(names: list[str], failed: int) -> str:
+    """Say in a few words what was written."""
+    if failed:
+        return f"{len(names)} of {len(names) + failed} pictures"
+    return names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
+
+
+def describe(model: str | Path) -> dict[str, Any]:
+    """Return a model's facts: its path, its hash and its spec."""
     from tn_runtime.session import load
 
     loaded = load(model, "cpu")
     spec = dataclasses.asdict(loaded.spec)
-    return {"name": spec.pop("name"), "kind": spec.pop("kind"), "path": str(loaded.path), **spec}
+    return {
+        "name": spec.pop("name"),
+        "kind": spec.pop("kind"),
+        "path": str(loaded.path),
+        "sha256": loaded.sha256,
+        **spec,
+    }
 
 
 def flatten(facts: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -32,10 +32,10 @@ def tn_run(*arguments, **options):
     return python(TN_RUN, *arguments, **options)
 
 
-def start_tn_run(*arguments, **options):
-    """Start the command line and leave it running."""
+def start_tn_run(*arguments, before="", **options):
+    """Start the command line, after a line of Python, and leave it running."""
     return subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", TN_RUN, *map(str, arguments)],
+        [sys.executable, "-W", "error", "-c", f"{before}\n{TN_RUN}", *map(str, arguments)],
         env=ENVIRONMENT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

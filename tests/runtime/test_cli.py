@@ -1,18 +1,20 @@
 """tn-run as people and scripts meet it: real processes, their output and their exit codes."""
 
+import hashlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from runtime import contract
-from runtime.processes import python, start_tn_run, tn_run
+from runtime.processes import TN_RUN, python, start_tn_run, tn_run
 from tn_runtime.image import read_rgb
 from tn_runtime.session import shipped
 from tn_runtime.version import __version__
@@ -73,6 +75,7 @@ def test_a_picture_is_what_the_model_makes(plain_model, tmp_path):
         assert image.text == {
             "Software": f"texture-networks {__version__}",
             "Model": "plain",
+            "Model-SHA256": hashlib.sha256(plain_model.read_bytes()).hexdigest(),
             "Seed": "-4",
             "Size": "700x33",
             "Origin": "-50,1000000000",
@@ -100,10 +103,38 @@ def test_a_range_of_seeds_makes_numbered_files_and_json_names_them(plain_model, 
     names = [str(tmp_path / f"a_{number}.png") for number in ("08", "09", "10")]
     assert facts["outputs"] == names
     assert (facts["provider"], facts["seeds"], facts["model"]) == ("cpu", [8, 9, 10], "plain")
-    assert facts["seconds"] >= 0
+    assert (facts["failed"], facts["seconds"] >= 0) == ([], True)
     assert done.stderr == ""
     for name, seed in zip(names, (8, 9, 10), strict=True):
         np.testing.assert_array_equal(read_rgb(name), contract.expected((5, 5), seed))
+
+
+def test_of_several_files_one_may_fail(plain_model, tmp_path):
+    (tmp_path / "a_2.png").mkdir()
+    arguments = ("texture", plain_model, "-o", tmp_path / "a.png", "--size", "5", "--seed", "1..3")
+    done = tn_run(*arguments, "--json")
+    assert done.returncode == 1
+    assert "a_2.png is a folder" in the_error(done.stderr)
+    facts = json.loads(done.stdout)
+    assert facts["outputs"] == [str(tmp_path / f"a_{seed}.png") for seed in (1, 3)]
+    assert facts["seeds"] == [1, 3]
+    [failed] = facts["failed"]
+    assert failed["output"] == str(tmp_path / "a_2.png")
+    assert f"error: {failed['error']}" == the_error(done.stderr)
+    for seed in (1, 3):
+        pixels = read_rgb(tmp_path / f"a_{seed}.png")
+        np.testing.assert_array_equal(pixels, contract.expected((5, 5), seed))
+    done = tn_run(*arguments)
+    assert (done.returncode, done.stdout.count("\n")) == (1, 1)
+    assert done.stdout.startswith("2 of 3 pictures")
+
+
+def test_what_no_file_can_have_is_said_once(plain_model, tmp_path):
+    error = fails(
+        *("texture", plain_model, "-o", tmp_path / "a.png", "--size", "5", "--seed", "1..3"),
+        "--tileable",
+    )
+    assert "5 pixels cannot tile" in error
 
 
 def test_a_sheet_is_one_file(plain_model, tmp_path):
@@ -132,12 +163,37 @@ def test_info_and_models_speak_json(plain_model):
     facts = json.loads(succeeds("info", plain_model, "--json").stdout)
     assert facts["path"] == str(plain_model)
     assert (facts["name"], facts["kind"], facts["stride"]) == ("plain", "texture", 4)
+    assert facts["sha256"] == hashlib.sha256(plain_model.read_bytes()).hexdigest()
     assert facts["exemplar"]["name"] == "nothing.png"
     shown = succeeds("info", plain_model).stdout
     assert "exemplar.name" in shown
-    known = json.loads(succeeds("models", "--json").stdout)
+
+
+def test_shipped_models_are_listed_by_what_one_types(tmp_path):
+    (tmp_path / "dead_leaves").write_bytes(b"no model")  # a file wins over a name, but not here
+    known = json.loads(succeeds("models", "--json", cwd=tmp_path).stdout)
     assert [each["name"] for each in known] == list(shipped())
-    assert all(each["kind"] and each["path"] for each in known)
+    assert known[0]["name"] == "dead_leaves"
+    assert [each["path"] for each in known] == [str(path) for path in shipped().values()]
+    assert all(each["kind"] == "texture" and each["exemplar"]["credit"] for each in known)
+    assert succeeds("models", cwd=tmp_path).stdout.startswith("dead_leaves ")
+
+
+def test_the_name_typed_is_that_of_the_file(plain_model, tmp_path):
+    (tmp_path / "gravel.onnx").write_bytes(plain_model.read_bytes())
+    script = "import pathlib, tn_runtime.session as session\n"
+    script += f"session.MODELS = pathlib.Path({str(tmp_path)!r})\n{TN_RUN}"
+    assert [each["name"] for each in json.loads(python(script, "models", "--json").stdout)] == [
+        "gravel"
+    ]
+
+
+def test_a_name_works_wherever_a_path_does(tmp_path):
+    path = shipped()["dead_leaves"]
+    assert succeeds("info", "dead_leaves").stdout == succeeds("info", path).stdout
+    for model, name in (("dead_leaves", "a.png"), (path, "b.png")):
+        succeeds("texture", model, "-o", tmp_path / name, "--size", "16x9")
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
 def test_doctor_speaks_json():
@@ -220,7 +276,7 @@ def test_a_full_disk_leaves_nothing(plain_model, tmp_path, suffix):
     assert list(tmp_path.iterdir()) == []
 
 
-@POSIX
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux and BSD")
 @pytest.mark.parametrize("command", [["texture", "-o", "-", "--size", "600"], ["info"]])
 def test_a_full_disk_behind_stdout_is_an_error(plain_model, command):
     with open("/dev/full", "wb") as full:  # noqa: PTH123
@@ -241,22 +297,36 @@ def any_larger(folder, size):
 
 
 @POSIX
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "terminate"]
-)
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 143)])
 @pytest.mark.parametrize("suffix", [".png", ".tiff", ".jpg"])
-def test_an_interrupted_run_leaves_nothing(plain_model, tmp_path, number, code, suffix):
+def test_an_interrupted_run_leaves_nothing(plain_model, tmp_path, name, code, suffix):
     size = "8000x8000" if suffix == ".jpg" else "20000x20000"
-    process = start_tn_run("texture", plain_model, "-o", tmp_path / f"a{suffix}", "--size", size)
+    process = start_tn_run(
+        *("texture", plain_model, "-o", tmp_path / f"a{suffix}", "--size", size),
+        before="import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)",  # pytest under nohup
+    )
     assert process.stderr.readline().startswith("runs on")
     # In the midst of the work: Cython modules swallow a Ctrl-C that meets their import.
     while suffix != ".jpg" and process.poll() is None and not any_larger(tmp_path, 1000):
         time.sleep(0.01)
-    process.send_signal(number)
+    process.send_signal(getattr(signal, name))
     stdout, stderr = process.communicate(timeout=60)
     assert (process.returncode, stdout) == (code, "")
     assert stderr == ("error: interrupted\n" if code == 130 else "")
     assert list(tmp_path.iterdir()) == []
+
+
+@POSIX
+def test_nohup_lets_it_go_on(plain_model, tmp_path):
+    process = start_tn_run(
+        *("texture", plain_model, "-o", tmp_path / "a.png", "--size", "1500x3000"),
+        before="import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)",
+    )
+    assert process.stderr.readline().startswith("runs on")
+    process.send_signal(signal.SIGHUP)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert read_rgb(tmp_path / "a.png").shape == (3000, 1500, 3)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names of files are any bytes on Linux alone")
