@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from tn_bench.config import GATYS, Settings
 from tn_runtime import console
 from tn_runtime.errors import RequestError
 from tn_runtime.version import __version__
@@ -20,7 +21,7 @@ if TYPE_CHECKING:  # torch takes seconds to import, and --help must not
 
     from torch import Tensor
 
-    from tn_bench.gatys import Result, Settings
+    from tn_bench.gatys import Result
     from tn_bench.quality import Quality
     from tn_train.descriptor import Descriptor, Pooling
 
@@ -67,23 +68,27 @@ def gatys(
     content: Annotated[
         Path | None, typer.Option(help="Paint this photo in the exemplar's style.")
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Evaluations of the loss at most.")] = 500,
+    steps: Annotated[
+        int, typer.Option(min=1, help="Evaluations of the loss at most.")
+    ] = GATYS.steps,
     size: SizeOption = DEFAULT.size,
     crop: CropOption = None,
     content_size: Annotated[
         int, typer.Option(min=1, help="Longest side of the photo, pixels.")
     ] = 512,
     init: Annotated[Init, typer.Option(help="What to start from with a photo.")] = Init.CONTENT,
-    content_weight: Annotated[float, typer.Option(help="Of the photo, beside the style.")] = 1.0,
+    content_weight: Annotated[
+        float, typer.Option(help="Of the photo, beside the style.")
+    ] = GATYS.content_weight,
     variation: Annotated[
         float, typer.Option(help="Weight of the total variation: takes away pixel noise.")
-    ] = 0.0,
+    ] = GATYS.variation_weight,
     average: Annotated[
         bool, typer.Option("--average", help="Average pooling in the descriptor, not maximum.")
     ] = False,
     layers: Annotated[str, typer.Option(help="Of the style.")] = ",".join(DEFAULT.layers),
     vgg19: Vgg19Option = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of the noise.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of the noise.")] = GATYS.seed,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     json_: JsonOption = False,
 ) -> None:
@@ -91,7 +96,7 @@ def gatys(
     for name, weight in {"--content-weight": content_weight, "--variation": variation}.items():
         if not 0 <= weight < math.inf:
             raise RequestError(f"{name} {weight} is no weight: give 0 or a positive number")
-    from tn_bench.gatys import CONTENT_LAYER, Settings
+    from tn_bench.gatys import CONTENT_LAYER
     from tn_runtime.image import check_output
     from tn_train.data import check_depth, read_exemplar
     from tn_train.descriptor import stride
@@ -193,7 +198,7 @@ def _optimize(
     exemplar: "Tensor",
     content: "Tensor | None",
     init: Init,
-    settings: "Settings",
+    settings: Settings,
     *,
     as_json: bool,
 ) -> None:

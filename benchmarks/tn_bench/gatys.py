@@ -16,12 +16,14 @@ Gatys et al.:
 import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from tn_bench.config import GATYS, Settings
 from tn_runtime.errors import TrainingError
 from tn_train.descriptor import Descriptor
 from tn_train.interrupt import Interrupted, deferred
@@ -35,22 +37,6 @@ HISTORY = 20
 """Steps that L-BFGS remembers: DeepTextures has m=20."""
 NOISE = 0.1
 """Standard deviation of the noise to start from, around the exemplar's mean colour."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What is minimised besides the style losses, and for how long."""
-
-    steps: int = 500
-    """Evaluations of loss and gradient at most, as in the authors' notebook of 2016; DeepTextures
-    goes to 2000 iterations. An iteration of L-BFGS takes one, seldom more."""
-    seed: int = 0
-    content_weight: float = 1.0
-    variation_weight: float = 0.0
-    """Of the total variation. Neither paper has the term; neural-style has. It takes away the pixel
-    noise which the descriptor does not see, and which plain L-BFGS leaves from its start."""
-    range_weight: float = 1.0
-    """Of the penalty on colours outside [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +69,10 @@ class Result:
     def time_to(self, loss: float) -> Record | None:
         """Return the first record with a style loss as low as this, None if there is none."""
         return next((record for record in self.records if record.loss <= loss), None)
+
+
+class _Enough(Exception):  # noqa: N818 - no error
+    """As many evaluations are done as were asked for."""
 
 
 class Objective(nn.Module):
@@ -127,7 +117,7 @@ def synthesize(
     descriptor: Descriptor,
     exemplar: Tensor,
     size: tuple[int, int] | None = None,
-    settings: Settings = Settings(),
+    settings: Settings = GATYS,
     report: Callable[[Result], None] | None = None,
 ) -> Result:
     """Make a texture like the exemplar from noise (2015).
@@ -152,7 +142,7 @@ def stylize(
     exemplar: Tensor,
     content: Tensor,
     init: Init = "content",
-    settings: Settings = Settings(),
+    settings: Settings = GATYS,
     report: Callable[[Result], None] | None = None,
 ) -> Result:
     """Paint the content in the exemplar's style (2016).
@@ -201,7 +191,7 @@ def optimize(
     lbfgs = torch.optim.LBFGS(
         [picture],
         max_iter=steps,
-        max_eval=steps,
+        max_eval=2 * steps,
         tolerance_grad=0,
         tolerance_change=0,
         history_size=HISTORY,
@@ -229,9 +219,11 @@ def optimize(
             report(result)
         if interrupted():
             raise Interrupted
+        if len(result.records) == steps:
+            raise _Enough  # L-BFGS itself looks at the number between line searches only
         detached: Tensor = total.detach()
         return detached
 
-    with deferred() as interrupted:
+    with deferred() as interrupted, suppress(_Enough):
         lbfgs.step(evaluate)  # type: ignore[no-untyped-call]
     return result

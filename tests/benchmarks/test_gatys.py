@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 
 from tn_bench import gatys
-from tn_bench.gatys import CONTENT_LAYER, Objective, Result, Settings, stylize, synthesize
+from tn_bench.config import Settings
+from tn_bench.gatys import CONTENT_LAYER, Objective, Result, stylize, synthesize
 from tn_bench.picture import to_tensor
 from tn_runtime.errors import TrainingError
 from tn_train.descriptor import vgg16
@@ -75,8 +76,8 @@ def test_style_keeps_the_content(exemplar, other_grain):
     content = to_tensor(other_grain)[None]
     descriptor = vgg16((*LAYERS, CONTENT_LAYER))
     style = exemplar.flip(1)
-    near = stylize(descriptor, style, content, "content", Settings(6, content_weight=10.0))
-    far = stylize(descriptor, style, content, "content", Settings(6, content_weight=0.01))
+    near = stylize(descriptor, style, content, "content", Settings(9, content_weight=10.0))
+    far = stylize(descriptor, style, content, "content", Settings(9, content_weight=0.01))
     assert near.picture.shape == content.shape
     assert far.loss < 0.7 * far.records[0].loss
     assert (near.picture - content).abs().mean() < (far.picture - content).abs().mean()
