@@ -49,11 +49,14 @@ def read_rgb(path: str | os.PathLike[str]) -> Pixels:
     """Read the first picture of a file as uint8 (H, W, 3), sRGB.
 
     Orientation and colour profile are applied. Alpha is ignored: the colours are as stored, not
-    blended with anything. 16 bits are rounded to 8. Floats mean [0, 1]; if they leave that range,
-    and for integers of 32 bits, the picture's own range is stretched to [0, 255].
+    blended with anything. 16 bits are rounded to 8 in TIFFs and in grey pictures without alpha; of
+    PNGs in colour or with alpha, Pillow keeps the high byte, which may be one level off. Floats
+    mean [0, 1]; if they leave that range, and for integers of 32 bits, the picture's own range is
+    stretched to [0, 255].
 
     Raises:
         PictureError: missing, unreadable, empty, damaged, too large, or not a picture.
+        MemoryError: there is not enough for a picture that may be sound.
     """
     data = _read_bytes(Path(path))
     try:
@@ -67,6 +70,8 @@ def read_rgb(path: str | os.PathLike[str]) -> Pixels:
         raise PictureError(
             f"{path} is not a picture that can be read; convert it to PNG or JPEG"
         ) from error
+    except MemoryError:
+        raise
     except Exception as error:  # decoders fail on damaged files in every way there is
         raise PictureError(
             f"{path} is damaged, or no kind of picture that can be read: {error}"

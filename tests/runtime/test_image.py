@@ -4,6 +4,7 @@ import io
 import json
 import os
 import stat
+import struct
 import sys
 import tracemalloc
 import zlib
@@ -155,6 +156,14 @@ def test_sixteen_bit_grey(tmp_path):
         assert read_rgb(tmp_path / name)[0, :, 1].tolist() == [0, 1, 128, 255]
 
 
+@pytest.mark.parametrize(("kind", "channels"), [(2, 3), (4, 2), (6, 4)], ids=["RGB", "LA", "RGBA"])
+def test_of_sixteen_bit_png_with_colour_or_alpha_the_high_byte_is_kept(tmp_path, kind, channels):
+    levels = np.array([0, 255, 256, 32768, 65279, 65280, 65535], ">u2")
+    row = b"\0" + np.repeat(levels, channels).tobytes()
+    (tmp_path / "a.png").write_bytes(png_file(len(levels), 1, 16, kind, zlib.compress(row)))
+    assert read_rgb(tmp_path / "a.png")[0, :, 1].tolist() == [0, 0, 1, 128, 254, 255, 255]
+
+
 @pytest.mark.parametrize("planar", ["contig", "separate"])
 @pytest.mark.parametrize("channels", [3, 4])
 def test_sixteen_bit_and_float_colour(tmp_path, planar, channels):
@@ -246,14 +255,13 @@ def test_foreign_colour_profile_is_ignored(tmp_path, profile):
     assert read_rgb(tmp_path / "a.png").tolist() == [[list(RED), list(HALF)]]
 
 
-def png_of(width, height):
-    buffer = io.BytesIO()
-    Image.new("RGB", (1, 1)).save(buffer, "PNG")
-    data = bytearray(buffer.getvalue())
-    data[16:24] = width.to_bytes(4, "big") + height.to_bytes(4, "big")
-
-    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
-    return bytes(data)
+def png_file(width, height, depth, kind, content):
+    header = struct.pack(">2I5B", width, height, depth, kind, 0, 0, 0)
+    data = b"\x89PNG\r\n\x1a\n"
+    for name, chunk in ((b"IHDR", header), (b"IDAT", content), (b"IEND", b"")):
+        data += struct.pack(">I", len(chunk)) + name + chunk
+        data += struct.pack(">I", zlib.crc32(name + chunk))
+    return data
 
 
 def jpeg_bytes():
@@ -274,7 +282,7 @@ def tiff_bytes():
         (b"", "is empty"),
         (b"hello, this is no picture", "not a picture"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture"),
-        (png_of(60000, 60000), "too large"),
+        (png_file(60000, 60000, 8, 2, b""), "too large"),
         (jpeg_bytes()[:2000], "damaged"),
         (tiff_bytes()[: len(tiff_bytes()) // 2], "damaged"),
         (tiff_bytes()[:30], "damaged"),
@@ -287,6 +295,16 @@ def test_what_cannot_be_read_says_why(tmp_path, content, message):
     with pytest.raises(PictureError, match=message) as caught:
         read_rgb(path)
     assert str(path) in str(caught.value)
+
+
+def test_too_little_memory_is_no_damage(tmp_path, monkeypatch):
+    def no_memory(_):
+        raise MemoryError
+
+    (tmp_path / "a.jpg").write_bytes(jpeg_bytes())
+    monkeypatch.setattr(Image, "open", no_memory)
+    with pytest.raises(MemoryError):
+        read_rgb(tmp_path / "a.jpg")
 
 
 def test_damaged_tiffs_leave_stderr_to_the_error_line(tmp_path):
