@@ -1,5 +1,6 @@
 """`tn-train` as a person meets it: real files, real processes."""
 
+import shlex
 import signal
 import sys
 from pathlib import Path
@@ -8,8 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tn_runtime.version import __version__
 from tn_train import checkpoint as checkpoints
+from tn_train import cli
 from tn_train.cli import main
+from tn_train.plan import Options
 from train.pictures import pattern
 from train.processes import python, run_tn_train, start_tn_train
 
@@ -19,7 +23,8 @@ TINY = ("--layers", "relu1_1,relu2_1", "--size", "32", "--device", "cpu")
 @pytest.fixture
 def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     """Return a function that calls `tn-train` in this process, sparing the import of torch."""
-    before = signal.getsignal(signal.SIGTERM)
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {getattr(signal, name): signal.getsignal(getattr(signal, name)) for name in names}
 
     def call_it(*arguments: object) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", ["tn-train", *map(str, arguments)])
@@ -28,7 +33,8 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
         return end.value.code, capsys.readouterr().err
 
     yield call_it
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def test_a_run_makes_its_files(picture: Path, tmp_path: Path):
@@ -62,8 +68,9 @@ def test_an_existing_checkpoint_is_not_overwritten(picture: Path, tmp_path: Path
     assert out.read_bytes() == b"precious"
 
 
-def test_ctrl_c_saves_and_resume_goes_on(picture: Path, tmp_path: Path):
-    out = tmp_path / "half.pt"
+def test_ctrl_c_saves_and_the_line_it_prints_goes_on(tmp_path: Path):
+    picture, out = tmp_path / "my picture.png", tmp_path / "half.pt"
+    Image.fromarray(pattern()).save(picture)
     process = start_tn_train("texture", picture, "-o", out, "--steps", 10**6, *TINY)
     with process:
         first = process.stderr.readline()  # a step is done
@@ -71,17 +78,84 @@ def test_ctrl_c_saves_and_resume_goes_on(picture: Path, tmp_path: Path):
         rest = process.stderr.read()
     assert process.returncode == 130, rest
     assert first.startswith("step 1 ")
-    assert "go on with: tn-train texture" in rest
     assert "Traceback" not in rest
     steps = checkpoints.load(out).steps
     assert steps >= 1
 
-    done = run_tn_train("texture", picture, "-o", out, "--resume", "--steps", steps + 2)
+    (line,) = [each for each in rest.splitlines() if "go on with: " in each]
+    words = shlex.split(line.partition("go on with: ")[2])
+    assert words[0] == "tn-train"
+    assert words[-2:] == ["--device", "cpu"]
+    done = run_tn_train(*words[1:], "--steps", steps + 2)
     assert done.returncode == 0, done.stderr
     assert checkpoints.load(out).steps == steps + 2
     again = run_tn_train("texture", picture, "-o", out, "--resume")
     assert again.returncode == 2
     assert "is finished" in again.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nobody sends signals there")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_other_signals_save_as_well(name: str, picture: Path, tmp_path: Path):
+    number, out = getattr(signal, name), tmp_path / "half.pt"
+    process = start_tn_train("texture", picture, "-o", out, "--steps", 10**6, *TINY)
+    with process:
+        process.stderr.readline()  # a step is done
+        process.send_signal(number)
+        process.send_signal(number)  # as a closing terminal and its shell do
+        rest = process.stderr.read()
+    assert process.returncode == 143, rest
+    assert "go on with: " in rest
+    assert "Traceback" not in rest
+    assert checkpoints.load(out).steps >= 1
+    assert not list(tmp_path.glob(".partial*"))
+
+
+@pytest.mark.parametrize(
+    ("platform", "expected"),
+    [("linux", "tn-train 'my a.pt' --compile"), ("win32", 'tn-train "my a.pt" --compile')],
+)
+def test_commands_are_quoted_for_the_shell_there(platform: str, expected: str, monkeypatch):
+    monkeypatch.setattr(sys, "platform", platform)
+    assert cli._quoted(["tn-train", "my a.pt", "--compile"]) == expected
+
+
+def test_the_command_to_go_on_keeps_what_is_not_in_the_checkpoint():
+    options = Options(Path("a.png"), Path("a.pt"), vgg19=Path("vgg.pth"))
+    words = ["tn-train", "texture", "a.png", "-o", "a.pt", "--resume", "--vgg19", "vgg.pth"]
+    assert cli._to_go_on(options, "auto", compiled=False) == words
+    assert cli._to_go_on(options, "mps", compiled=True) == [*words, "--device", "mps", "--compile"]
+
+
+WITH_LITTLE_MEMORY = """
+import resource, tn_train.texture
+from pathlib import Path
+from tn_train.cli import main
+pages = int(Path("/proc/self/statm").read_text().split()[0])
+limit = pages * resource.getpagesize() + 400 * 2**20
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+main()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory can be limited there")
+def test_too_little_memory_is_one_line(tmp_path: Path):
+    Image.fromarray(pattern(2000, 2000)).save(tmp_path / "large.png")
+    arguments = ("texture", tmp_path / "large.png", "-o", tmp_path / "a.pt", "--size", 2000)
+    done = python(WITH_LITTLE_MEMORY, *arguments)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr == (
+        "error: large.png is 2000x2000 in training, which needs more memory than there is: "
+        "smaller --size, or --crop\n"
+    )
+
+
+def test_transparent_pixels_are_mentioned_once(tmp_path: Path, call):
+    alpha(tmp_path / "alpha.png")
+    arguments = ("-o", tmp_path / "a.pt", "--steps", 1, *TINY)
+    code, stderr = call("texture", tmp_path / "alpha.png", *arguments)
+    assert code == 0
+    assert stderr.count("alpha is ignored") == 1
 
 
 def grey(path: Path) -> None:
@@ -198,7 +272,7 @@ def test_credit_can_be_added_afterwards(picture: Path, tmp_path: Path, call):
     assert (checkpoint.exemplar.credit, checkpoint.steps) == ("A. Person", 5)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["texture", "--help"]])
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["texture", "--help"]])
 def test_help_imports_nothing_heavy(arguments: list[str]):
     code = (
         "import sys\nfrom tn_train.cli import main\n"
@@ -210,3 +284,20 @@ def test_help_imports_nothing_heavy(arguments: list[str]):
     done = python(code, *arguments)
     assert done.returncode == 0, done.stderr
     assert "texture" in done.stdout
+
+
+def test_help_is_help_and_not_an_error():
+    for arguments in ((), ("--help",)):
+        done = run_tn_train(*arguments)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith("Usage: tn-train ")
+    done = run_tn_train("--version")
+    assert (done.returncode, done.stdout) == (0, f"tn-train {__version__}\n")
+
+
+def test_defaults_are_shown_plainly():
+    done = run_tn_train("texture", "--help")
+    shown = " ".join(done.stdout.split())
+    for default in ("10", "paper", "256", "relu1_1,relu2_1,relu3_1,relu4_1", "0", "auto"):
+        assert f"[default: {default}]" in shown
+    assert "(" not in shown

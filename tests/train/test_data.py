@@ -5,13 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image
 
 from tn_runtime.errors import PictureError, RequestError
 from tn_runtime.spec import Exemplar
 from tn_train.config import Crop
-from tn_train.data import check_depth, read_exemplar
+from tn_train.data import check_depth, has_transparency, read_exemplar
 from train.pictures import pattern
 
 
@@ -57,6 +58,48 @@ def test_too_small_for_the_deepest_layer():
     check_depth(Exemplar("a.png", "", 32, 32), stride=8)
     with pytest.raises(RequestError, match=r"a.png is 64x31 in training; .* at least 32x32"):
         check_depth(Exemplar("a.png", "", 64, 31), stride=8)
+
+
+def saved(folder: Path, mode: str, alpha: np.ndarray, **options) -> Path:
+    picture = Image.fromarray(np.dstack([pattern(), alpha.astype(np.uint8)])).convert(mode)
+    picture.save(folder / "a.png", **options)
+    return folder / "a.png"
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_transparency_is_pixels_that_are_not_opaque(tmp_path: Path, mode: str):
+    alpha = np.full((40, 48), 255)
+    assert not has_transparency(saved(tmp_path, mode, alpha), None)
+    alpha[3, 7] = 0
+    path = saved(tmp_path, mode, alpha)
+    assert has_transparency(path, None)
+    assert has_transparency(path, Crop(7, 3, 1, 1))
+    assert not has_transparency(path, Crop(8, 3, 40, 37))
+
+
+def test_transparency_is_looked_for_in_the_upright_picture(tmp_path: Path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # Orientation: its left edge is the top
+    alpha = np.full((40, 48), 255)
+    alpha[:, 0] = 254
+    path = saved(tmp_path, "RGBA", alpha, exif=exif)
+    assert has_transparency(path, Crop(0, 0, 40, 1))
+    assert not has_transparency(path, Crop(0, 1, 40, 47))
+
+
+def test_one_colour_can_be_transparent(tmp_path: Path):
+    Image.fromarray(pattern()).save(
+        tmp_path / "a.png", transparency=tuple(pattern()[1, 1].tolist())
+    )
+    assert has_transparency(tmp_path / "a.png", None)
+    assert not has_transparency(tmp_path / "a.png", Crop(0, 0, 1, 1))
+
+
+def test_pictures_without_alpha_have_no_transparency(picture: Path, tmp_path: Path):
+    assert not has_transparency(picture, None)
+    floats = np.dstack([pattern(), pattern()[..., 0]]).astype(np.float32)
+    tifffile.imwrite(tmp_path / "deep.tiff", floats, photometric="rgb", extrasamples=["unassalpha"])
+    assert not has_transparency(tmp_path / "deep.tiff", None)  # not looked for
 
 
 def test_not_a_picture(tmp_path: Path):

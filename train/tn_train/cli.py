@@ -2,6 +2,10 @@
 
 import math
 import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,23 +13,41 @@ import typer
 
 from tn_runtime.console import note, result, run
 from tn_runtime.errors import RequestError
+from tn_runtime.version import __version__
 from tn_train.config import PRESETS, Budget, Crop, TrainingConfig
 
 if TYPE_CHECKING:  # torch takes seconds to import, and --help must not
     from torch import Tensor
 
+    from tn_runtime.spec import Exemplar
     from tn_train.checkpoint import Checkpoint
-    from tn_train.loop import Event
+    from tn_train.loop import Event, Run, Task
+    from tn_train.outputs import Outputs
     from tn_train.plan import Options
 
 DEFAULT = TrainingConfig()
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None)
+
+def _default(value: object) -> str:
+    """Return what typer would say of a default; the options' own is None, to be told apart."""
+    return f"[default: {value:g}]" if isinstance(value, float) else f"[default: {value}]"
 
 
-@app.callback()
-def train() -> None:
+app = typer.Typer(
+    name="tn-train", add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+)
+
+
+@app.callback(invoke_without_command=True)
+def start(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
     """Train generators with PyTorch; tn-export turns what comes out into an ONNX file."""
+    if version:
+        result(f"tn-train {__version__}")
+    elif context.invoked_subcommand is None:
+        result(context.get_help())
 
 
 @app.command()
@@ -36,20 +58,20 @@ def texture(
     output: Annotated[Path, typer.Option("--output", "-o", help="The checkpoint, NAME.pt.")],
     minutes: Annotated[
         float | None,
-        typer.Option(help="Train so long in all.", show_default=str(Budget().minutes)),
+        typer.Option(help=f"Train so long in all. {_default(Budget().minutes)}"),
     ] = None,
     steps: Annotated[
         int | None, typer.Option(min=1, help="Train so many steps in all instead.")
     ] = None,
     preset: Annotated[
-        str | None, typer.Option(help=f"Of {', '.join(PRESETS)}.", show_default="paper")
+        str | None,
+        typer.Option(help=f"Of {', '.join(PRESETS)}. {_default(next(iter(PRESETS)))}"),
     ] = None,
     size: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Longest side of the exemplar in training, pixels.",
-            show_default=str(DEFAULT.size),
+            help=f"Longest side of the exemplar in training, pixels. {_default(DEFAULT.size)}",
         ),
     ] = None,
     crop: Annotated[
@@ -57,7 +79,7 @@ def texture(
     ] = None,
     layers: Annotated[
         str | None,
-        typer.Option(help="Of the descriptor.", show_default=",".join(DEFAULT.layers)),
+        typer.Option(help=f"Of the descriptor. {_default(','.join(DEFAULT.layers))}"),
     ] = None,
     vgg19: Annotated[
         Path | None,
@@ -66,7 +88,10 @@ def texture(
     seed: Annotated[
         int | None,
         typer.Option(
-            min=0, max=2**63 - 1, help="Of weights and noise.", show_default=str(DEFAULT.seed)
+            min=0,
+            max=2**63 - 1,
+            help="Of weights and noise. A run by --steps is reproducible, on one machine's CPU; how "
+            f"far one by --minutes comes depends on the machine's speed. {_default(DEFAULT.seed)}",
         ),
     ] = None,
     credit: Annotated[
@@ -82,6 +107,7 @@ def texture(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with NAME.pt.")] = False,
 ) -> None:
     """Train a texture generator from one picture."""
+    from tn_train.data import has_transparency
     from tn_train.plan import Options, plan
 
     checkpoint, pixels = plan(
@@ -100,6 +126,11 @@ def texture(
             license=license_,
         )
     )
+    if has_transparency(exemplar, checkpoint.crop):
+        note(
+            f"{exemplar} has transparent pixels: alpha is ignored, "
+            "and the colours under it are learned like all others"
+        )
     _train(checkpoint, pixels, options, device_name=device, compiled=compile_)
 
 
@@ -112,36 +143,69 @@ def _train(
     compiled: bool,
 ) -> None:
     from tn_train.interrupt import Interrupted
-    from tn_train.loop import Run, choose_device, train
+    from tn_train.loop import Run, choose_device
     from tn_train.outputs import Outputs
     from tn_train.plan import load_descriptor
-    from tn_train.progress import duration, shown
+    from tn_train.progress import duration
     from tn_train.texture import TextureTask
 
     device = choose_device(device_name)
-    descriptor = load_descriptor(checkpoint, options.vgg19).to(device)
-    task = TextureTask(descriptor, pixels.to(device), checkpoint.training)
     training = Run(checkpoint, device)
     outputs = Outputs(training, pixels, options.output)
-    if compiled:
-        task.compile(training.generator)
     try:
-        with shown() as show:
-
-            def report(event: "Event") -> None:
-                show(event)
-                outputs.update(event)
-
-            train(training, task, report)
-    except Interrupted:
-        outputs.save()
-        note(f"saved {options.output} at step {training.step}; go on with: {_resume(options)}")
+        with _enough_memory(checkpoint.exemplar):
+            descriptor = load_descriptor(checkpoint, options.vgg19).to(device)
+            task = TextureTask(descriptor, pixels.to(device), checkpoint.training)
+            if compiled:
+                task.compile(training.generator)
+            _watch(training, task, outputs)
+    except Interrupted as stop:
+        words = _to_go_on(options, device_name, compiled=compiled)
+        note(f"saved {options.output} at step {training.step}; go on with: {_quoted(words)}")
+        stop.pass_on()
         raise
     files = [str(path) for path in outputs.finish()]
     result(
         f"{files[0]}: loss {training.best_loss:.4f} after {training.step} steps in "
         f"{duration(training.seconds)} ({', '.join(files[1:])})"
     )
+
+
+def _watch(training: "Run", task: "Task", outputs: "Outputs") -> None:
+    """Train, show it and keep the files up to date."""
+    from tn_train.interrupt import Interrupted
+    from tn_train.loop import train
+    from tn_train.progress import shown
+
+    with shown() as show:
+
+        def report(event: "Event") -> None:
+            show(event)
+            outputs.update(event)
+
+        try:
+            train(training, task, report)
+        except Interrupted:
+            outputs.save()  # before the bar ends: of a closed terminal, that is an error
+            raise
+
+
+@contextmanager
+def _enough_memory(exemplar: "Exemplar") -> Iterator[None]:
+    """Turn torch's ways to say that memory is out into one line."""
+    import torch
+
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+        # The first are torch's words on the CPU, the second MPS's.
+        if not known and not any(x in str(error) for x in ("can't allocate", "out of memory")):
+            raise
+        raise RequestError(
+            f"{exemplar.name} is {exemplar.width}x{exemplar.height} in training, "
+            "which needs more memory than there is: smaller --size, or --crop"
+        ) from error
 
 
 def _budget(steps: int | None, minutes: float | None) -> Budget | None:
@@ -158,11 +222,18 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def _resume(options: "Options") -> str:
+def _to_go_on(options: "Options", device: str, *, compiled: bool) -> list[str]:
     words = ["tn-train", "texture", str(options.exemplar), "-o", str(options.output), "--resume"]
     if options.vgg19:
         words += ["--vgg19", str(options.vgg19)]
-    return shlex.join(words)
+    if device != "auto":
+        words += ["--device", device]
+    return [*words, "--compile"] if compiled else words
+
+
+def _quoted(words: Sequence[str]) -> str:
+    """Return a command as the system's own shell reads it."""
+    return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
 
 
 def main() -> None:

@@ -1,11 +1,12 @@
 """The exemplar: one picture, read, cropped and brought to the resolution of training."""
 
 import hashlib
+import warnings
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from tn_runtime.errors import RequestError
@@ -50,6 +51,28 @@ def read_exemplar(
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     part = str(crop) if crop else ""
     return tensor.contiguous(), Exemplar(path.name, sha256, width, height, credit, license, part)
+
+
+def has_transparency(path: Path, crop: Crop | None) -> bool:
+    """Tell whether a pixel of the picture, or of the region, is not opaque.
+
+    Of a picture without alpha the header alone is read.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's of large pictures
+        try:
+            with Image.open(path) as picture:
+                if not picture.has_transparency_data:
+                    return False
+                upright = ImageOps.exif_transpose(picture)
+        except UnidentifiedImageError:  # a TIFF that tifffile reads
+            return False
+    if upright.getbands()[-1] not in {"A", "a"}:  # colours of a palette, or one colour
+        upright = upright.convert("RGBA")
+    values = np.asarray(upright)[..., -1]
+    if crop:
+        values = values[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width]
+    return bool(values.min() < 255)
 
 
 def check_depth(exemplar: Exemplar, stride: int) -> None:

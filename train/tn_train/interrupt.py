@@ -1,4 +1,4 @@
-"""Ctrl-C that waits for the end of a step, so that what is saved is whole."""
+"""Signals to end that wait for the end of a step, so that what is saved is whole."""
 
 import signal
 import threading
@@ -6,31 +6,54 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+SIGNALS = [
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+    if hasattr(signal, name)
+]
+"""Ctrl-C, `kill`, a terminal that is closed, Ctrl-Break; which there are depends on the system."""
+
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C was pressed, and the step that it fell into is done."""
+    """A signal to end arrived, and the step that it fell into is done."""
+
+    signal: int = signal.SIGINT
+
+    def pass_on(self) -> None:
+        """Hand the signal to whom it was held back from, unless Ctrl-C, which this itself is."""
+        if self.signal != signal.SIGINT:
+            signal.raise_signal(self.signal)
 
 
 @contextmanager
 def deferred() -> Iterator[Callable[[], bool]]:
-    """Hold Ctrl-C back; yield a function that tells whether it was pressed.
+    """Hold back the signals to end; yield a function that tells whether one arrived.
 
-    A second press is not held back: whoever presses twice means now. Outside of the main thread,
-    which alone receives signals, nothing changes.
+    A second Ctrl-C is not held back: whoever presses twice means now. Others are, since a closing
+    terminal sends several. Signals that are ignored (as under nohup) stay ignored. Outside of the
+    main thread, which alone receives signals, nothing changes.
     """
-    pressed = threading.Event()
+    received: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield pressed.is_set
+        yield lambda: False
         return
 
-    previous = signal.getsignal(signal.SIGINT)
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    previous = {n: h for n, h in handlers.items() if h not in {None, signal.SIG_IGN}}
 
-    def press(_signal: int, _frame: FrameType | None) -> None:
-        pressed.set()
-        signal.signal(signal.SIGINT, previous)
+    def receive(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+        if number == signal.SIGINT:
+            signal.signal(number, previous[number])
 
-    signal.signal(signal.SIGINT, press)
+    for number in previous:
+        signal.signal(number, receive)
     try:
-        yield pressed.is_set
+        yield lambda: bool(received)
+    except Interrupted as stop:
+        if received:
+            stop.signal = received[0]
+        raise
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
