@@ -29,7 +29,7 @@ DEFAULT = TrainingConfig()
 
 
 def _default(value: object) -> str:
-    """Return what typer would say of a default; the options' own is None, to be told apart."""
+    """Return typer's words about a default. The options' own is None: nothing was asked for."""
     return f"[default: {value:g}]" if isinstance(value, float) else f"[default: {value}]"
 
 
@@ -90,8 +90,8 @@ def texture(
         typer.Option(
             min=0,
             max=2**63 - 1,
-            help="Of weights and noise. A run by --steps is reproducible, on one machine's CPU; how "
-            f"far one by --minutes comes depends on the machine's speed. {_default(DEFAULT.seed)}",
+            help="Of weights and noise. A run by --steps is reproducible on one machine's CPU; "
+            f"how far --minutes come depends on the machine's speed. {_default(DEFAULT.seed)}",
         ),
     ] = None,
     credit: Annotated[
