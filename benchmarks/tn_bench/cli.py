@@ -105,11 +105,16 @@ def gatys(
     check_output(output, 1, 1)
     target = choose_device(device)
     names = tuple(name.strip() for name in layers.split(",") if name.strip())
-    pixels, facts = read_exemplar(exemplar, size=size, crop=_crop(crop))
-    photo = read_exemplar(content, size=content_size)[0] if content else None
+    if content and CONTENT_LAYER in names:
+        raise RequestError(f"{CONTENT_LAYER} describes the photo: leave it out of --layers")
     wanted = (*names, CONTENT_LAYER) if content else names
     descriptor = _descriptor(vgg19, wanted, "average" if average else "max")
+    pixels, facts = read_exemplar(exemplar, size=size, crop=_crop(crop))
     check_depth(facts, stride(descriptor.name, names))
+    photo = None
+    if content:
+        photo, facts = read_exemplar(content, size=content_size)
+        check_depth(facts, descriptor.stride)
     _optimize(
         output,
         descriptor.to(target),
@@ -259,7 +264,7 @@ def _show(measured: "Quality", names: list[str], *, everything: bool) -> None:
         down, across = measured.period
         console.note(
             f"the exemplar repeats itself after {down} pixels down and {across} across: its "
-            "floors are too low, and diversity means nothing; --crop a part that does not"
+            "floors are too low, and diversity has no measure; --crop a part that does not"
         )
     shown = table(measured, names, everything=everything)
     console_ = Console()

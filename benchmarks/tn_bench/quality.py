@@ -90,10 +90,10 @@ class Quality:
     rows: tuple[Row, ...]
     diversity: dict[str, float]
     """Of the pictures among one another, in pixels and in features, 1: as parts of the exemplar.
-    Empty where there is one picture only."""
+    Empty where there is one picture only, or the exemplar repeats itself."""
     period: tuple[int, int] | None
     """The shift (y, x) by which the exemplar repeats itself. If it does, its halves are one and the
-    same: floors are too low, and diversity means nothing."""
+    same, and floors are too low."""
 
 
 def measure(
@@ -134,8 +134,9 @@ def measure(
         )
         for name in floor
     )
-    among = _diversity(samples[:given], target, model, settings)
-    return Quality(rows, among, period(target))
+    repeats = period(target)
+    among = {} if repeats else _diversity(samples[:given], target, model, settings)
+    return Quality(rows, among, repeats)
 
 
 def _measures(exemplar: Tensor, descriptor: Descriptor, settings: Settings) -> list[Measure]:

@@ -46,7 +46,9 @@ def test_measuring_is_deterministic(grain, other_grain, measured):
 def test_an_exemplar_that_repeats_is_told(grain, other_grain):
     tiled = grain.copy()
     tiled[:, 32:] = tiled[:, :32]
-    assert measure(tiled, [other_grain], settings=SMALL).period == (0, 32)
+    told = measure(tiled, [other_grain, grain], settings=SMALL)
+    assert told.period == (0, 32)
+    assert told.diversity == {}
 
 
 def test_small_pictures_are_refused(grain):
