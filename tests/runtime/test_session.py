@@ -87,7 +87,10 @@ BAD = {
     "foreign": (without_metadata(), "another project"),
     "no JSON": (contract.model_bytes(metadata={METADATA_KEY: "{"}), "not JSON"),
     "no object": (contract.model_bytes(metadata={METADATA_KEY: "[1]"}), "no valid format number"),
-    "newer format": (with_metadata(format=99), "metadata format 99.*pip install --upgrade texture-networks"),
+    "newer format": (
+        with_metadata(format=99),
+        "metadata format 99.*pip install --upgrade texture-networks",
+    ),
     "unknown kind": (with_metadata(kind="sculpture"), "'sculpture'"),
     "wrong stride": (with_metadata(stride=0), "stride 0"),
     "wrong type": (with_metadata(halo="many"), "'halo'"),
