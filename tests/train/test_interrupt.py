@@ -20,15 +20,20 @@ def number(request: pytest.FixtureRequest):
     signal.signal(number, before)
 
 
-def test_a_signal_waits_and_is_handed_on(number: int):
-    received = []
-    signal.signal(number, lambda *_: received.append(number))
-    with pytest.raises(Interrupted) as stop, deferred() as interrupted:
+def step_with(number: int, received: list[int]) -> None:
+    with deferred() as interrupted:
         assert not interrupted()
         signal.raise_signal(number)
         assert interrupted()
         assert not received
         raise Interrupted
+
+
+def test_a_signal_waits_and_is_handed_on(number: int):
+    received = []
+    signal.signal(number, lambda *_: received.append(number))
+    with pytest.raises(Interrupted) as stop:
+        step_with(number, received)
     assert stop.value.signal == number
     stop.value.pass_on()
     assert received == ([] if number == signal.SIGINT else [number])  # Interrupted is Ctrl-C itself
