@@ -224,10 +224,11 @@ def _optimize(
                 done = synthesize(descriptor, exemplar, settings=settings, report=report)
             else:
                 done = stylize(descriptor, exemplar, content, init.value, settings, report)
-    except Interrupted:
+    except Interrupted as stop:
         if latest:
             _save(output, latest)
             console.note(f"saved {output} as it was after {len(latest.records)} evaluations")
+        stop.pass_on()
         raise
     _save(output, done)
     _report(output, done, as_json=as_json)
