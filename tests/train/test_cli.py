@@ -13,7 +13,8 @@ from tn_runtime.version import __version__
 from tn_train import checkpoint as checkpoints
 from tn_train import cli
 from tn_train.cli import main
-from tn_train.plan import Options
+from tn_train.config import Budget
+from tn_train.plan import Options, plan
 from train.pictures import pattern
 from train.processes import python, run_tn_train, start_tn_train
 
@@ -261,6 +262,21 @@ def test_resume_refuses_another_picture_and_other_options(picture: Path, tmp_pat
         code, stderr = call("texture", *arguments, "-o", out, "--resume")
         assert code == 2
         assert says in stderr
+
+
+def test_a_crop_is_resumed_without_being_named(picture: Path, tmp_path: Path, call):
+    out = tmp_path / "a.pt"
+    part = ("--crop", "4,4,36x30")
+    assert call("texture", picture, "-o", out, "--steps", 1, *TINY, *part)[0] == 0
+    before = checkpoints.load(out)
+    assert before.exemplar.crop == "4,4,36x30"
+    options = Options(picture, out, resume=True, budget=Budget(steps=2))
+    checkpoint, pixels = plan(options)
+    assert checkpoint.exemplar == before.exemplar
+    assert pixels.shape == (1, 3, 27, 32)
+    code, stderr = call("texture", picture, "-o", out, "--resume", "--crop", "4,4,36x31")
+    assert code == 2
+    assert "--crop 4,4,36x31 contradicts" in stderr
 
 
 def test_credit_can_be_added_afterwards(picture: Path, tmp_path: Path, call):

@@ -1,8 +1,8 @@
 """The descriptor: features of a VGG network, by the names of its layers (section 2).
 
-Max pooling and zero padding as in the paper and torchvision; average pooling is an option, for
-optimising pictures. VGG-16 comes with the package; VGG-19, the paper's, is read from a local file
-in torchvision's format.
+Max pooling as in the authors' code (average pooling is an option, for optimising pictures), zero
+padding as in torchvision. VGG-16 comes with the package; VGG-19, the paper's, is read from a local
+file in torchvision's format.
 """
 
 import copy
