@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tn_runtime.spec import Exemplar
 from tn_train.checkpoint import Checkpoint
-from tn_train.config import Budget, GeneratorConfig, TrainingConfig
+from tn_train.config import Budget, GeneratorConfig, Stage, TrainingConfig
 from tn_train.descriptor import vgg16
 from tn_train.loop import Event, Run, train
 from tn_train.texture import TextureTask
@@ -19,6 +19,7 @@ from train.pictures import pattern
 
 torch.set_num_threads(1)  # these networks are too small for more
 
+STAGES = (Stage(0.6, 16, 2), Stage(0.4, 32, 1))
 LAYERS = ("relu1_1", "relu2_1")
 
 
@@ -41,7 +42,7 @@ def fresh() -> Checkpoint:
         name="tiny",
         preset="paper",
         config=GeneratorConfig(widths=(8, 8, 8), branch=4),
-        training=TrainingConfig(size=48, sample=16, batch=2, layers=LAYERS),
+        training=TrainingConfig(size=48, stages=STAGES, layers=LAYERS),
         budget=Budget(steps=40),
         descriptor="vgg16",
         exemplar=Exemplar("pattern.png", "0" * 64, 48, 40),
@@ -51,7 +52,7 @@ def fresh() -> Checkpoint:
 @pytest.fixture
 def task(exemplar: Tensor) -> TextureTask:
     return TextureTask(
-        vgg16(LAYERS), exemplar, TrainingConfig(size=48, sample=16, batch=2, layers=LAYERS)
+        vgg16(LAYERS), exemplar, TrainingConfig(size=48, stages=STAGES, layers=LAYERS)
     )
 
 

@@ -13,7 +13,7 @@ import torch
 from tn_runtime.errors import CheckpointError
 from tn_train import checkpoint as checkpoints
 from tn_train.checkpoint import MARK, Checkpoint, Record
-from tn_train.config import Crop, GeneratorConfig
+from tn_train.config import Crop, GeneratorConfig, Stage
 from tn_train.generator import Generator
 
 
@@ -146,8 +146,10 @@ def test_inconsistent_files(path: Path, changes):
         ("training", {"learning_rate": math.nan}),
         ("training", {"layers": "relu1_1"}),
         ("training", {"layers": []}),
-        ("training", {"batch": 0}),
-        ("training", {"sample": 18}),
+        ("training", {"stages": ()}),
+        ("training", {"stages": ({"share": 1.0, "sample": 16, "batch": 0},)}),
+        ("training", {"stages": ({"share": 1.0, "sample": 18, "batch": 1},)}),
+        ("training", {"averaging": 1.0}),
         ("training", {"seed": 2**63}),
         ("budget", {"minutes": "x"}),
         ("budget", {"minutes": 0.0}),
@@ -223,7 +225,7 @@ def test_a_run_that_made_nothing_has_no_generator(path: Path):
 def test_six_levels(fresh: Checkpoint, tmp_path: Path):
     config = GeneratorConfig(widths=(48, 40, 32, 24, 16, 8))
     weights = Generator(config).state_dict()
-    training = dataclasses.replace(fresh.training, sample=32)
+    training = dataclasses.replace(fresh.training, stages=(Stage(1.0, 32, 2),))
     six = dataclasses.replace(fresh, config=config, training=training, weights=weights, loss=0.5)
     checkpoints.save(six, tmp_path / "six.pt")
     assert checkpoints.load(tmp_path / "six.pt").generator().parameter_count == 116_915

@@ -12,7 +12,7 @@ from torch import nn
 from tn_runtime.errors import CheckpointError, RequestError, TrainingError
 from tn_train import checkpoint as checkpoints
 from tn_train.checkpoint import Checkpoint
-from tn_train.config import Budget, TrainingConfig
+from tn_train.config import Budget, Stage, TrainingConfig
 from tn_train.interrupt import Interrupted
 from tn_train.loop import FLOOR, Event, Losses, Run, choose_device, train
 from tn_train.texture import TextureTask
@@ -49,9 +49,9 @@ class Poisoned:
     ) -> None:
         self.task, self.steps, self.gradient, self.step = task, steps, gradient, step
 
-    def losses(self, generator, rng):
+    def losses(self, generator, rng, progress):
         self.step += 1
-        losses = self.task.losses(generator, rng)
+        losses = self.task.losses(generator, rng, progress)
         if self.step not in self.steps:
             return losses
         weight = next(generator.parameters())
@@ -244,5 +244,27 @@ def test_devices():
         choose_device("abacus")
 
 
-def test_configuration_survives(fresh: Checkpoint):
-    assert TrainingConfig(**dataclasses.asdict(fresh.training)) == fresh.training
+def test_stages_follow_one_another():
+    training = TrainingConfig(stages=(Stage(0.5, 16, 4), Stage(0.5, 32, 1)))
+    assert [training.stage(progress).sample for progress in (0, 0.49, 0.5, 0.99, 1)] == [
+        16,
+        16,
+        32,
+        32,
+        32,
+    ]
+
+
+def test_what_is_kept_is_the_average_of_the_weights(fresh: Checkpoint, task: TextureTask):
+    """Of a run's steps, each counts for less than the next."""
+    training = dataclasses.replace(fresh.training, averaging=0.5)
+    run = Run(dataclasses.replace(fresh, training=training), torch.device("cpu"))
+    weight, averaged = run.generator.to_rgb.weight, run.averaged.to_rgb.weight
+    expected = weight.detach().clone()
+    for step in range(3):
+        assert run.descend(task.losses(run.generator.train(), run.rng, 0.0))
+        decay = min(0.5, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * weight.detach()
+        run.step += 1
+        assert torch.allclose(averaged, expected, atol=1e-7)
+    assert not torch.equal(averaged, weight)

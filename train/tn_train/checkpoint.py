@@ -159,8 +159,13 @@ def _check(checkpoint: Checkpoint) -> None:
     training, budget, stride = checkpoint.training, checkpoint.budget, checkpoint.config.stride
     sound = {
         "training.size": training.size >= 1,
-        "training.sample": training.sample >= 1 and training.sample % stride == 0,
-        "training.batch": training.batch >= 1,
+        "training.stages": len(training.stages) > 0,
+        "training.stages.share": all(stage.share > 0 for stage in training.stages),
+        "training.stages.sample": all(
+            stage.sample >= 1 and stage.sample % stride == 0 for stage in training.stages
+        ),
+        "training.stages.batch": all(stage.batch >= 1 for stage in training.stages),
+        "training.averaging": 0 <= training.averaging < 1,
         "training.learning_rate": 0 < training.learning_rate < math.inf,
         "training.layers": len(training.layers) > 0,
         "training.range_weight": 0 <= training.range_weight < math.inf,

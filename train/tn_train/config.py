@@ -1,7 +1,7 @@
 """What a run is made of, as frozen values, and the named presets.
 
-A configuration is saved whole in the checkpoint and rebuilt with `Config(**saved)`; the defaults of
-the command line come from here, so there is one truth.
+A configuration is saved whole in the checkpoint and rebuilt by `tn_runtime.schema.build`; the
+defaults of the command line come from here, so there is one truth.
 """
 
 import re
@@ -39,6 +39,17 @@ class GeneratorConfig:
 
 
 @dataclass(frozen=True)
+class Stage:
+    """A part of a run, with samples of one size."""
+
+    share: float
+    """Of the run, 0 to 1; the shares of all stages add up to 1."""
+    sample: int
+    """Side of the training samples, pixels."""
+    batch: int
+
+
+@dataclass(frozen=True)
 class TrainingConfig:
     """How a generator is trained.
 
@@ -50,18 +61,28 @@ class TrainingConfig:
 
     size: int = 256
     """Longest side of the exemplar, pixels; smaller exemplars keep their size."""
-    sample: int = 128
-    """Side of the training samples, pixels."""
-    batch: int = 8
+    stages: tuple[Stage, ...] = (Stage(0.7, 128, 8), Stage(0.3, 256, 2))
+    """Many small samples find the way; a few large ones at the end need not each hold everything
+    that the exemplar holds. That halved the loss in equal time (benchmarks/lab/recipe.md)."""
     learning_rate: float = 0.02
     """Adam's, decayed by a cosine to 2%. The authors' 0.1 gave a worse loss in equal time."""
     layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
     """Of the descriptor. The authors' texture code has relu5_1, too."""
+    averaging: float = 0.98
+    """Of the weights over the steps: what is evaluated and kept is this exponential average."""
     normalize_gradients: bool = True
     """The authors' per-layer gradient normalisation (their code, TextureLoss:updateGradInput)."""
     range_weight: float = 1000.0
     """Weight of the penalty on colours outside [0, 1]. A departure, see `losses.range_penalty`."""
     seed: int = 0
+
+    def stage(self, progress: float) -> Stage:
+        """Return the stage that a run is in when so much of it is done, 0 to 1."""
+        for stage in self.stages:
+            progress -= stage.share
+            if progress < 0:
+                return stage
+        return self.stages[-1]
 
 
 @dataclass(frozen=True)

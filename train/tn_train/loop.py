@@ -56,8 +56,11 @@ class Evaluation:
 class Task(Protocol):
     """What is trained: the one thing that differs between kinds of generators."""
 
-    def losses(self, generator: Generator, rng: torch.Generator) -> Losses:
-        """Return the losses of a new batch; all randomness comes from `rng`."""
+    def losses(self, generator: Generator, rng: torch.Generator, progress: float) -> Losses:
+        """Return the losses of a new batch; all randomness comes from `rng`.
+
+        `progress` is how much of the run is done, 0 to 1.
+        """
 
     def evaluate(self, generator: Generator) -> Evaluation:
         """Measure the generator, the same way each time; its BatchNorm statistics may be set."""
@@ -99,6 +102,8 @@ class Run:
             generator = Generator(checkpoint.config)
         self.generator = generator.to(device)
         self.generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # untyped
+        self.averaged = copy.deepcopy(self.generator)
+        """What is evaluated and kept: the exponential average of the weights over the steps."""
         self.optimizer = torch.optim.Adam(self.generator.parameters(), training.learning_rate)
         self.rng = torch.Generator().manual_seed(training.seed)
         self.step = checkpoint.steps
@@ -135,7 +140,16 @@ class Run:
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate
         self.optimizer.step()
+        self._average()
         return True
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        # Young runs move fast: their average reaches back over a tenth of their steps only.
+        decay = min(self.origin.training.averaging, (1 + self.step) / (10 + self.step))
+        pairs = zip(self.averaged.parameters(), self.generator.parameters(), strict=True)
+        for averaged, parameter in pairs:
+            averaged.lerp_(parameter, 1 - decay)
 
     def diverged(self, evaluation: Evaluation) -> bool:
         """Tell whether an evaluation is far worse than the best, or not finite."""
@@ -148,12 +162,13 @@ class Run:
         self.history.append(Record(self.step, self.seconds, evaluation.loss, evaluation.layers))
         if evaluation.loss < self.best_loss and not evaluation.flat and self.step:
             self.best_loss = evaluation.loss
-            self.best = self.good["generator"]
+            self.best = self.good["averaged"]
 
     def snapshot(self) -> dict[str, Any]:
         """Return a copy of weights and optimiser, to go back to."""
         return {
             "generator": _copied(self.generator.state_dict()),
+            "averaged": _copied(self.averaged.state_dict()),
             "optimizer": copy.deepcopy(self.optimizer.state_dict()),
         }
 
@@ -183,13 +198,14 @@ class Run:
             steps=self.step,
             seconds=self.seconds,
             loss=self.best_loss,
-            weights=self.best or state["generator"],
+            weights=self.best or state["averaged"],
             state=state,
             history=tuple(self.history),
         )
 
     def _load(self, snapshot: dict[str, Any]) -> None:
         self.generator.load_state_dict(snapshot["generator"])
+        self.averaged.load_state_dict(snapshot["averaged"])
         self.optimizer.load_state_dict(copy.deepcopy(snapshot["optimizer"]))
 
     def _restore(self, state: dict[str, Any]) -> None:
@@ -221,11 +237,11 @@ def train(run: Run, task: Task, report: Callable[[Event], None]) -> None:
         Interrupted: Ctrl-C was pressed; it takes effect after the step, unless that is the last.
     """
     if not run.history:
-        run.keep(task.evaluate(run.generator))
+        run.keep(task.evaluate(run.averaged))
     start = time.perf_counter() - run.seconds
     with deferred() as interrupted:
         while run.progress < 1:
-            losses = task.losses(run.generator.train(), run.rng)
+            losses = task.losses(run.generator.train(), run.rng, run.progress)
             loss = sum(layer.item() for layer in losses.layers.values())
             sound = run.descend(losses)
             run.step += 1
@@ -233,7 +249,7 @@ def train(run: Run, task: Task, report: Callable[[Event], None]) -> None:
 
             evaluation = None
             if sound and (run.step % EVALUATE_EVERY == 0 or run.progress >= 1):
-                evaluation = task.evaluate(run.generator)
+                evaluation = task.evaluate(run.averaged)
                 sound = not run.diverged(evaluation)
                 run.seconds = time.perf_counter() - start
             if not sound:

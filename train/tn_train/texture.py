@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from tn_runtime.errors import RequestError
 from tn_train import noise
-from tn_train.config import TrainingConfig
+from tn_train.config import Stage, TrainingConfig
 from tn_train.descriptor import Descriptor, fast_precision
 from tn_train.generator import Generator
 from tn_train.loop import Evaluation, Losses
@@ -52,9 +52,10 @@ class TextureTask:
         self.exemplar = exemplar
         self.forward = self._forward
 
-    def losses(self, generator: Generator, rng: torch.Generator) -> Losses:
+    def losses(self, generator: Generator, rng: torch.Generator, progress: float) -> Losses:
         """Return the losses of a new batch."""
-        return Losses(*self.forward(generator, self._batch(generator, rng)))
+        stage = self.training.stage(progress)
+        return Losses(*self.forward(generator, self._batch(generator, rng, stage)))
 
     def compile(self, generator: Generator) -> None:
         """Compile the forward and backward pass, and try them out.
@@ -64,7 +65,8 @@ class TextureTask:
         """
         self.forward = torch.compile(self._forward)
         try:
-            layers, penalty = self.forward(generator, self._batch(generator, torch.Generator()))
+            z = self._batch(generator, torch.Generator(), self.training.stages[0])
+            layers, penalty = self.forward(generator, z)
             sum(layers.values(), penalty).backward()  # type: ignore[no-untyped-call]
         except Exception as error:  # compilers fail in many ways, none of them documented
             reason = str(error).strip().partition("\n")[0]
@@ -94,9 +96,9 @@ class TextureTask:
         pictures = pictures.float()
         return self.loss(pictures), self.training.range_weight * range_penalty(pictures)
 
-    def _batch(self, generator: Generator, rng: torch.Generator) -> list[Tensor]:
-        side = self.training.sample
-        return self._to_device(noise.draw(generator, self.training.batch, side, side, rng))
+    def _batch(self, generator: Generator, rng: torch.Generator, stage: Stage) -> list[Tensor]:
+        z = noise.draw(generator, stage.batch, stage.sample, stage.sample, rng)
+        return self._to_device(z)
 
     def _calibrate(self, generator: Generator, rng: torch.Generator) -> None:
         """Set the BatchNorm statistics to those of the present weights; leave it in eval mode.
@@ -109,7 +111,7 @@ class TextureTask:
         """
         with _fresh_statistics(generator):
             for _ in range(CALIBRATION_BATCHES):
-                generator(*self._batch(generator, rng))
+                generator(*self._batch(generator, rng, self.training.stages[0]))
         generator.eval()
 
     def _to_device(self, z: list[Tensor]) -> list[Tensor]:
