@@ -58,7 +58,11 @@ def read_rgb(path: str | os.PathLike[str]) -> Pixels:
         PictureError: missing, unreadable, empty, damaged, too large, or not a picture.
         MemoryError: there is not enough for a picture that may be sound.
     """
-    data = _read_bytes(Path(path))
+    return decode_rgb(read_bytes(path), path)
+
+
+def decode_rgb(data: bytes, path: str | os.PathLike[str]) -> Pixels:
+    """Decode a picture's file as `read_rgb` does; `path` is what errors call it."""
     try:
         with warnings.catch_warnings():
             # Pillow warns from 89 megapixels on and refuses twice that; the refusal is enough.
@@ -78,11 +82,16 @@ def read_rgb(path: str | os.PathLike[str]) -> Pixels:
         ) from error
 
 
-def _read_bytes(path: Path) -> bytes:
-    if path.is_dir():
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """Read a picture's file.
+
+    Raises:
+        PictureError: missing, unreadable, empty or a folder.
+    """
+    if Path(path).is_dir():
         raise PictureError(f"{path} is a folder; name a picture")
     try:
-        data = path.read_bytes()
+        data = Path(path).read_bytes()
     except OSError as error:
         raise PictureError(f"{path} cannot be read: {error.strerror or error}") from error
     if not data:

@@ -10,7 +10,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from tn_runtime.errors import RequestError
-from tn_runtime.image import Pixels, read_rgb
+from tn_runtime.image import Pixels, decode_rgb, read_bytes
 from tn_runtime.spec import Exemplar
 from tn_train.config import Crop
 
@@ -42,13 +42,14 @@ def read_exemplar(
         PictureError: it cannot be read as a picture.
         RequestError: the crop reaches beyond it.
     """
-    pixels = read_rgb(path)  # (H, W, 3)
+    data = read_bytes(path)
+    pixels = decode_rgb(data, path)  # (H, W, 3)
     if crop:
         pixels = _cut(pixels, crop, path)
     pixels = _shrink(pixels, size)
     height, width, _ = pixels.shape
     tensor = torch.from_numpy(pixels.astype(np.float32) / 255).permute(2, 0, 1)[None]
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    sha256 = hashlib.sha256(data).hexdigest()
     part = str(crop) if crop else ""
     return tensor.contiguous(), Exemplar(path.name, sha256, width, height, credit, license, part)
 
