@@ -73,8 +73,8 @@ def test_a_band_is_gone_before_the_next_is_made(plain):
         made.append(weakref.ref(band.base))
         return band
 
-    parts = bands(dataclasses.replace(plain, session=Watching()), (1600, 20))
-    write_png(io.BytesIO(), map(noted, parts), 1600, 20, {})
+    parts = bands(dataclasses.replace(plain, session=Watching()), (900, 20))
+    write_png(io.BytesIO(), map(noted, parts), 900, 20, {})
     assert len(made) == 4
 
 
@@ -107,7 +107,7 @@ class Watched:
         return self.session.run(outputs, inputs)
 
 
-@pytest.mark.parametrize(("size", "count"), [((1, 1), 1500), ((7, 90), 200), ((300, 300), 5)])
+@pytest.mark.parametrize(("size", "count"), [((1, 1), 1500), ((7, 90), 200), ((150, 150), 5)])
 def test_a_batch_takes_no_more_memory_than_a_tile(plain, size, count):
     """Of tiny pictures nearly all that a model computes is the context around them."""
     watched = Watched(plain.session)
