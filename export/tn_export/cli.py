@@ -7,7 +7,11 @@ import typer
 
 from tn_runtime import console
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
 
 
 @app.command()

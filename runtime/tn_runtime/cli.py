@@ -28,6 +28,7 @@ app = typer.Typer(
     name="tn-run",
     help="Make pictures with a texture-network model: one ONNX file, any size, no torch.",
     add_completion=False,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 
@@ -156,7 +157,7 @@ def info(model: ModelArgument, json_: JsonOption = False) -> None:
         console.result(json.dumps(facts))
         return
     for key, value in flatten(facts):
-        console.result(f"{key:24} {value}".rstrip())
+        console.result(f"{key:32} {value}".rstrip())
 
 
 @app.command()
