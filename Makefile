@@ -17,16 +17,16 @@ demo: demo/leaves.onnx
 	$(BIN)/tn-run texture demo/leaves.onnx -o demo/window.png --size 1024x512 --origin=-1000000,12345
 	@echo "Look at demo/tile.png, which repeats seamlessly, and at demo/window.png."
 
-demo/leaves.onnx: demo/leaves.pt
+demo/leaves.onnx: demo/leaves.trained
 	$(BIN)/tn-export demo/leaves.pt -o demo/leaves.onnx
 
-demo/leaves.pt: | $(READY)
+# Of a training that was interrupted there is a leaves.pt, but no mark: it goes on.
+demo/leaves.trained: | $(READY)
 	mkdir -p demo
 	$(BIN)/tn-train texture $(LEAVES) -o demo/leaves.pt --minutes 3 \
-		--credit "Yinan Chen, Sven Andreas Belting" --license CC0-1.0
-
-# What Ctrl-C left of a training is worth keeping.
-.PRECIOUS: demo/leaves.pt
+		--credit "Yinan Chen, Sven Andreas Belting" --license CC0-1.0 \
+		$(if $(wildcard demo/leaves.pt),--resume)
+	touch demo/leaves.trained
 
 test: check
 	$(BIN)/pytest -n 2 --dist loadfile

@@ -82,6 +82,29 @@ def decode_rgb(data: bytes, path: str | os.PathLike[str]) -> Pixels:
         ) from error
 
 
+def read_alpha(path: str | os.PathLike[str]) -> Pixels | None:
+    """Read the alpha of a picture that `read_rgb` reads, the right way up.
+
+    Of a picture without alpha the header alone is read; in TIFFs that only tifffile reads, alpha is
+    not looked for.
+
+    Returns:
+        uint8 (H, W), 255 is opaque; None if the picture has no alpha.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's of large pictures
+        try:
+            with Image.open(path) as picture:
+                if not picture.has_transparency_data:
+                    return None
+                upright = ImageOps.exif_transpose(picture)
+        except UnidentifiedImageError:
+            return None
+    if upright.getbands()[-1] not in {"A", "a"}:  # colours of a palette, or one colour
+        upright = upright.convert("RGBA")
+    return np.asarray(upright)[..., -1]
+
+
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
     """Read a picture's file.
 

@@ -1,16 +1,15 @@
 """The exemplar: one picture, read, cropped and brought to the resolution of training."""
 
 import hashlib
-import warnings
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from tn_runtime.errors import RequestError
-from tn_runtime.image import Pixels, decode_rgb, read_bytes
+from tn_runtime.image import Pixels, decode_rgb, read_alpha, read_bytes
 from tn_runtime.spec import Exemplar
 from tn_train.config import Crop
 
@@ -59,18 +58,9 @@ def has_transparency(path: Path, crop: Crop | None) -> bool:
 
     Of a picture without alpha the header alone is read.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's of large pictures
-        try:
-            with Image.open(path) as picture:
-                if not picture.has_transparency_data:
-                    return False
-                upright = ImageOps.exif_transpose(picture)
-        except UnidentifiedImageError:  # a TIFF that tifffile reads
-            return False
-    if upright.getbands()[-1] not in {"A", "a"}:  # colours of a palette, or one colour
-        upright = upright.convert("RGBA")
-    values = np.asarray(upright)[..., -1]
+    values = read_alpha(path)
+    if values is None:
+        return False
     if crop:
         values = values[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width]
     return bool(values.min() < 255)
