@@ -50,6 +50,7 @@ def _spec(checkpoint: Checkpoint, generator: Generator, name: str, parity: Parit
         name=name,
         stride=checkpoint.config.stride,
         halo=generator.halo,
+        normalized_channels=0,
         noise=SCHEME,
         generator=GeneratorSpec(
             preset=checkpoint.preset,

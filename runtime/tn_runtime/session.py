@@ -32,10 +32,16 @@ INPUTS: dict[str, Ports] = {
         "size": ("tensor(int64)", 1),
         "period": ("tensor(int64)", 1),
     },
+    "style": {
+        "content": ("tensor(uint8)", 4),
+        "window": ("tensor(int64)", 1),
+        "origin": ("tensor(int64)", 1),
+        "seed": ("tensor(int64)", 1),
+    },
 }
-OUTPUTS: dict[str, Ports] = {
-    "texture": {"image": ("tensor(uint8)", 4)},
-}
+OUTPUTS: Ports = {"image": ("tensor(uint8)", 4)}
+STATISTICS: Ports = {"statistics": ("tensor(float)", 3)}
+"""Both of the inputs and the outputs of a model with normalised channels."""
 
 NO_FOLDER = str(MODELS / "no-external-data")
 """A folder that does not exist, for data outside the model file to be looked for in."""
@@ -66,18 +72,32 @@ class Model:
         """Run the model once; see the contract for its inputs.
 
         Returns:
-            uint8 (N, h, w, 3), RGB.
+            `image`, uint8 (N, h, w, 3), RGB.
 
         Raises:
             ModelError: ONNX Runtime failed.
         """
+        return np.asarray(self._fetch("image", inputs), np.uint8)
+
+    def measure(self, **inputs: NDArray[np.generic]) -> NDArray[np.float32]:
+        """Run a model with normalised channels once, for what it measured of them.
+
+        Returns:
+            `statistics`, float32 (N, normalized_channels, 2), mean and variance.
+
+        Raises:
+            ModelError: ONNX Runtime failed.
+        """
+        return np.asarray(self._fetch("statistics", inputs), np.float32)
+
+    def _fetch(self, output: str, inputs: dict[str, NDArray[np.generic]]) -> NDArray[np.generic]:
         try:
-            [image] = self.session.run(["image"], inputs)
+            [value] = self.session.run([output], inputs)
         except Exception as error:  # ONNX Runtime's exceptions have no common base but this
             raise ModelError(
                 f"{self.path} failed in ONNX Runtime: {_first_line(str(error))}"
             ) from error
-        return np.asarray(image, np.uint8)
+        return value  # type: ignore[no-any-return]  # untyped package
 
     def prove(self) -> None:
         """Make one tiny window: a session that opens may still fail to run.
@@ -85,9 +105,17 @@ class Model:
         Raises:
             ModelError: it failed.
         """
-        side = self.spec.stride
-        integers = {"seed": [0], "origin": [0, 0], "size": [side, side], "period": [0, 0]}
-        self.run(**{name: np.array(value, np.int64) for name, value in integers.items()})
+        side, channels = self.spec.stride, self.spec.normalized_channels
+        integers = {"seed": [0], "origin": [0, 0]}
+        inputs: dict[str, NDArray[np.generic]] = {}
+        if self.spec.kind == "texture":
+            integers |= {"size": [side, side], "period": [0, 0]}
+        else:
+            integers |= {"window": [0, 0, side, side]}
+            inputs["content"] = np.zeros((1, side, side, 3), np.uint8)
+        if channels:
+            inputs["statistics"] = np.empty((0, channels, 2), np.float32)
+        self.run(**inputs, **{name: np.array(v, np.int64) for name, v in integers.items()})
 
 
 def load(
@@ -229,8 +257,9 @@ def _spec(session: Any, path: Path) -> ModelSpec:  # noqa: ANN401 - untyped pack
         spec = ModelSpec.from_json(text)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
-    _check_ports(path, "inputs", INPUTS[spec.kind], session.get_inputs())
-    _check_ports(path, "outputs", OUTPUTS[spec.kind], session.get_outputs())
+    statistics = STATISTICS if spec.normalized_channels else {}
+    _check_ports(path, "inputs", INPUTS[spec.kind] | statistics, session.get_inputs())
+    _check_ports(path, "outputs", OUTPUTS | statistics, session.get_outputs())
     return spec
 
 

@@ -71,15 +71,18 @@ class Parity:
 class ModelSpec:
     """Everything that a caller may want to know about a model file.
 
-    The runtime acts on kind, name, stride and halo; the rest is for people.
+    The runtime acts on kind, name, stride, halo and normalized_channels; the rest is for people.
     """
 
-    kind: Literal["texture"]
+    kind: Literal["texture", "style"]
     name: str
     stride: int
-    """Pixels: the grid on which coarse noise lives; a period is a multiple of it."""
+    """Pixels: the grid on which the coarsest level lives; a period is a multiple of it."""
     halo: int
-    """Pixels of context on each side that decide about a pixel."""
+    """Pixels of context on each side that decide about a pixel of any window."""
+    normalized_channels: int
+    """Channels that are normalised by their mean and variance over the picture, which all its tiles
+    must share; 0: the model has none, and tiles are exact as they are."""
     noise: str
     """Name of the noise scheme, see `tn_export.noise`."""
     generator: GeneratorSpec
@@ -118,8 +121,9 @@ class ModelSpec:
             spec = build(cls, data)
         except ValueError as error:
             raise ModelError(f"the model's metadata is not sound: {error}") from error
-        if spec.stride < 1 or spec.halo < 0:
+        if spec.stride < 1 or spec.halo < 0 or spec.normalized_channels < 0:
             raise ModelError(
-                f"the model's metadata is not sound: stride {spec.stride}, halo {spec.halo}"
+                f"the model's metadata is not sound: stride {spec.stride}, halo {spec.halo}, "
+                f"normalized_channels {spec.normalized_channels}"
             )
         return spec

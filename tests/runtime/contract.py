@@ -24,6 +24,7 @@ SPEC = ModelSpec(
     name="plain",
     stride=4,
     halo=8,
+    normalized_channels=0,
     noise="none",
     generator=GeneratorSpec("plain", parameters=0, config={"widths": [3, 3, 3]}),
     exemplar=Exemplar("nothing.png", "0" * 64, 8, 8),
