@@ -27,7 +27,13 @@ from tn_bench.config import GATYS, Settings
 from tn_runtime.errors import TrainingError
 from tn_train.descriptor import Descriptor
 from tn_train.interrupt import Interrupted, deferred
-from tn_train.losses import ContentLoss, StyleLoss, gram_matrix, range_penalty, total_variation
+from tn_train.losses import (
+    StyleLoss,
+    content_loss,
+    gram_matrix,
+    range_penalty,
+    total_variation,
+)
 
 Init = Literal["noise", "content"]
 
@@ -93,7 +99,7 @@ class Objective(nn.Module):
             features = descriptor(exemplar)
             if content is not None:
                 features.pop(CONTENT_LAYER)
-                self.content = ContentLoss(descriptor(content)[CONTENT_LAYER])
+                self.content = nn.Buffer(descriptor(content)[CONTENT_LAYER])
         self.style = nn.ModuleDict(
             {
                 name: StyleLoss(gram_matrix(feature), normalize_gradients=False)
@@ -107,7 +113,8 @@ class Objective(nn.Module):
         style = torch.stack([loss(features[name]) for name, loss in self.style.items()]).sum()
         total = style + self.settings.range_weight * range_penalty(picture)
         if self.content is not None:
-            total = total + self.settings.content_weight * self.content(features[CONTENT_LAYER])
+            content = content_loss(features[CONTENT_LAYER], self.content)
+            total = total + self.settings.content_weight * content
         if self.settings.variation_weight:
             total = total + self.settings.variation_weight * total_variation(picture)
         return style, total

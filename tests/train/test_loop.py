@@ -14,7 +14,7 @@ from tn_train import checkpoint as checkpoints
 from tn_train.checkpoint import Checkpoint
 from tn_train.config import Budget, Stage, TrainingConfig
 from tn_train.interrupt import Interrupted
-from tn_train.loop import FLOOR, Event, Losses, Run, choose_device, train
+from tn_train.loop import FLOOR, Event, Losses, Moment, Run, choose_device, train
 from tn_train.texture import TextureTask
 
 CPU = torch.device("cpu")
@@ -49,14 +49,14 @@ class Poisoned:
     ) -> None:
         self.task, self.steps, self.gradient, self.step = task, steps, gradient, step
 
-    def losses(self, generator, rng, progress):
+    def losses(self, generator, rng, moment):
         self.step += 1
-        losses = self.task.losses(generator, rng, progress)
+        losses = self.task.losses(generator, rng, moment)
         if self.step not in self.steps:
             return losses
         weight = next(generator.parameters())
         poison = (weight - weight).abs().sqrt().sum() if self.gradient else math.nan
-        return Losses(losses.layers, losses.penalty + poison)
+        return Losses(losses.layers, losses.objective + poison)
 
     def evaluate(self, generator):
         return self.task.evaluate(generator)
@@ -262,7 +262,7 @@ def test_what_is_kept_is_the_average_of_the_weights(fresh: Checkpoint, task: Tex
     weight, averaged = run.generator.to_rgb.weight, run.averaged.to_rgb.weight
     expected = weight.detach().clone()
     for step in range(3):
-        assert run.descend(task.losses(run.generator.train(), run.rng, 0.0))
+        assert run.descend(task.losses(run.generator.train(), run.rng, Moment(0, 0.0)))
         decay = min(0.5, (1 + step) / (10 + step))
         expected = decay * expected + (1 - decay) * weight.detach()
         run.step += 1

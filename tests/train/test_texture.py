@@ -8,6 +8,7 @@ from tn_train import texture
 from tn_train.checkpoint import Checkpoint
 from tn_train.descriptor import vgg16
 from tn_train.generator import Generator
+from tn_train.loop import Moment
 from tn_train.texture import TextureTask
 
 
@@ -41,7 +42,7 @@ def test_evaluation_is_fp32_whatever_training_is(
         torch.manual_seed(0)
         generator = Generator(fresh.config)
         evaluations.append(task.evaluate(generator))
-        losses = task.losses(generator.train(), torch.Generator().manual_seed(0), 0.0)
+        losses = task.losses(generator.train(), torch.Generator().manual_seed(0), Moment(0, 0.0))
         trained.append({name: loss.item() for name, loss in losses.layers.items()})
     assert trained[0] != trained[1]
     assert evaluations[0].layers == evaluations[1].layers

@@ -6,7 +6,7 @@ defaults of the command line come from here, so there is one truth.
 
 import re
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Literal, Self
 
 from tn_runtime.errors import RequestError
 
@@ -24,8 +24,12 @@ class GeneratorConfig:
     branch: int = 8
     """Channels that each level's own noise is turned into before it joins the coarser result."""
     noise_channels: int = 3
+    content_channels: int = 0
+    """Of the photo, which joins the noise of every level: 3 for stylisation, 0 for textures."""
+    norm: Literal["batch", "instance"] = "batch"
+    """The paper's, or that of its follow-up (arXiv 1607.08022), which is for stylisation."""
     join_norm: bool = True
-    """BatchNorm on both branches right before each concatenation."""
+    """A norm on both branches right before each concatenation."""
 
     @property
     def levels(self) -> int:
@@ -72,6 +76,12 @@ class TrainingConfig:
     """Of the weights over the steps: what is evaluated and kept is this exponential average."""
     normalize_gradients: bool = True
     """The authors' per-layer gradient normalisation (their code, TextureLoss:updateGradInput)."""
+    content_layer: str = "relu4_2"
+    """Of the descriptor, where stylised photos must resemble their photos; not of textures."""
+    content_weight: float = 0.0
+    """Of the content loss; beside normalised gradients of the style it is large."""
+    variation_weight: float = 0.0
+    """Of the total variation of stylised photos."""
     range_weight: float = 1000.0
     """Weight of the penalty on colours outside [0, 1]. A departure, see `losses.range_penalty`."""
     seed: int = 0

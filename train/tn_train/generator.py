@@ -1,17 +1,20 @@
 """The generator of the paper: noise at K scales in, a picture out (Ulyanov et al. 2016, 3.1).
 
-All convolutions are *valid*: the noise comes with a halo and the picture has none. Fed with noise
-wrapped around its edges this equals the paper's circular convolutions; fed with a window of an
-endless noise plane it makes that window of an endless texture. One network serves both.
+For stylisation the photo joins the noise at every scale (section 3.3). All convolutions are
+*valid*: what comes in has a halo, and the picture has none. Fed with noise wrapped around its edges
+this equals the paper's circular convolutions; fed with a window of an endless noise plane it makes
+that window of an endless texture. One network serves both.
 """
 
 import itertools
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tn_train.config import GeneratorConfig
+from tn_train.norm import InstanceNorm, Statistics
 
 SLOPE = 0.01
 """Of LeakyReLU: the default of Torch7's `nn.LeakyReLU`, which the authors' pyramid.lua uses."""
@@ -21,69 +24,98 @@ BLOCK_MARGIN = 2
 
 
 class ConvBlock(nn.Sequential):
-    """3x3, 3x3, 1x1 convolutions, each with BatchNorm and LeakyReLU; H and W shrink by 4."""
+    """3x3, 3x3, 1x1 convolutions, each with a norm and LeakyReLU; H and W shrink by 4."""
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, norm: str, margin: int) -> None:
+        """Build the block for an input with so many pixels per side around the window."""
         modules: list[nn.Module] = []
         for kernel in (3, 3, 1):
+            margin -= kernel // 2
             modules += [
                 nn.Conv2d(in_channels, out_channels, kernel),
-                nn.BatchNorm2d(out_channels),
+                _norm(norm, out_channels, margin),
                 nn.LeakyReLU(SLOPE, inplace=True),
             ]
             in_channels = out_channels
         super().__init__(*modules)
 
+    def forward(self, x: Tensor, statistics: Statistics) -> Tensor:  # type: ignore[override]
+        """Return (N, out_channels, H - 4, W - 4) of (N, in_channels, H, W)."""
+        for module in self:
+            x = module(x, statistics) if isinstance(module, InstanceNorm) else module(x)
+        return x
+
 
 class Join(nn.Module):
-    """Concatenate the upsampled coarser result and this level's noise branch; a block on top."""
+    """Concatenate the upsampled coarser result and this level's own branch; a block on top."""
 
-    def __init__(self, coarse: int, branch: int, width: int, *, norm: bool) -> None:
+    def __init__(
+        self, coarse: int, branch: int, width: int, norm: str, margin: int, *, join_norm: bool
+    ) -> None:
+        """Build the join of branches with so many pixels per side around the window."""
         super().__init__()
-        self.coarse_norm = nn.BatchNorm2d(coarse) if norm else nn.Identity()
-        self.branch_norm = nn.BatchNorm2d(branch) if norm else nn.Identity()
-        self.block = ConvBlock(coarse + branch, width)
+        self.coarse_norm = _norm(norm, coarse, margin) if join_norm else nn.Identity()
+        self.branch_norm = _norm(norm, branch, margin) if join_norm else nn.Identity()
+        self.block = ConvBlock(coarse + branch, width, norm, margin)
 
-    def forward(self, coarse: Tensor, branch: Tensor) -> Tensor:
+    def forward(self, coarse: Tensor, branch: Tensor, statistics: Statistics) -> Tensor:
         """Join (N, C, H, W) of both branches into (N, width, H - 4, W - 4)."""
-        joined = torch.cat([self.coarse_norm(coarse), self.branch_norm(branch)], dim=1)
-        return self.block(joined)  # type: ignore[no-any-return]  # nn.Module calls are untyped
+        normed = [
+            norm(x, statistics) if isinstance(norm, InstanceNorm) else norm(x)
+            for norm, x in ((self.coarse_norm, coarse), (self.branch_norm, branch))
+        ]
+        joined = torch.cat(normed, dim=1)
+        return self.block(joined, statistics)  # type: ignore[no-any-return]  # untyped
 
 
 class Generator(nn.Module):
-    """Noise (finest level first) to pictures, RGB, nominally in [0, 1], unclamped."""
+    """Noise, or photo and noise, finest level first, to pictures: RGB, nominally in [0, 1]."""
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
         self.config = config
         self.halos, self.crops = halos(config.levels)
-        widths = config.widths
+        widths, norm = config.widths, config.norm
+        channels = config.content_channels + config.noise_channels
+        *finer, coarsest = self.halos
         self.branches = nn.ModuleList(
-            ConvBlock(config.noise_channels, config.branch) for _ in widths[:-1]
+            ConvBlock(channels, config.branch, norm, halo) for halo in finer
         )
-        self.coarsest = ConvBlock(config.noise_channels, widths[-1])
+        self.coarsest = ConvBlock(channels, widths[-1], norm, coarsest)
         self.joins = nn.ModuleList(
-            Join(coarse, config.branch, width, norm=config.join_norm)
-            for width, coarse in itertools.pairwise(widths)
+            Join(
+                coarse,
+                config.branch,
+                width,
+                norm,
+                margin=halo - BLOCK_MARGIN,
+                join_norm=config.join_norm,
+            )
+            for (width, coarse), halo in zip(itertools.pairwise(widths), finer, strict=True)
         )
         self.to_rgb = nn.Conv2d(widths[0], 3, 1)
 
-    def forward(self, *noise: Tensor) -> Tensor:
-        """Make the window that the noise surrounds.
+    def forward(self, *pyramid: Tensor) -> Tensor:
+        """Make the window that the pyramid surrounds.
 
         Args:
-            noise: level k is float32 (N, noise_channels, h / 2^k + 2 halo_k, w / 2^k + 2 halo_k),
-                in [0, 1); h and w are multiples of the stride.
+            pyramid: level k is float32 (N, C, h / 2^k + 2 halo_k, w / 2^k + 2 halo_k); h and w are
+                multiples of the stride. Of the C channels the first are the photo's, RGB in [0, 1],
+                where the generator takes one; the rest are noise in [0, 1).
 
         Returns:
-            float32 (N, 3, h, w).
+            float32 (N, 3, h, w), unclamped.
         """
-        x = self.coarsest(noise[-1])
+        return self.run(pyramid, Statistics())
+
+    def run(self, pyramid: Sequence[Tensor], statistics: Statistics) -> Tensor:
+        """Do as `forward`, with the statistics of instance normalisation given or asked for."""
+        x = self.coarsest(pyramid[-1], statistics)
         for level in reversed(range(self.config.levels - 1)):
             x = F.interpolate(x, scale_factor=2, mode="nearest")
             if crop := self.crops[level]:
                 x = x[..., crop:-crop, crop:-crop]
-            x = self.joins[level](x, self.branches[level](noise[level]))
+            x = self.joins[level](x, self.branches[level](pyramid[level], statistics), statistics)
         return self.to_rgb(x)  # type: ignore[no-any-return]
 
     def noise_shapes(self, batch: int, height: int, width: int) -> list[tuple[int, int, int, int]]:
@@ -104,9 +136,18 @@ class Generator(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters())
 
     @property
+    def normalized_channels(self) -> int:
+        """Channels of all instance norms together, 0 if there are none."""
+        return sum(m.channels for m in self.modules() if isinstance(m, InstanceNorm))
+
+    @property
     def halo(self) -> int:
-        """Pixels of the picture on each side whose noise decides about a pixel."""
+        """Pixels of the picture on each side whose noise decides about a pixel of whole strides."""
         return max(halo << level for level, halo in enumerate(self.halos))
+
+
+def _norm(name: str, channels: int, margin: int) -> nn.Module:
+    return InstanceNorm(channels, margin) if name == "instance" else nn.BatchNorm2d(channels)
 
 
 def halos(levels: int) -> tuple[list[int], list[int]]:

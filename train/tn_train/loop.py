@@ -36,9 +36,19 @@ class Losses:
     """Of one training batch, scalars with gradients."""
 
     layers: dict[str, Tensor]
-    """What is shown."""
-    penalty: Tensor
-    """What is minimised beside it."""
+    """What is shown; the sum stands for the batch."""
+    objective: Tensor
+    """What is minimised."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where in a run a step is."""
+
+    step: int
+    """Steps done before it."""
+    progress: float
+    """How much of the run is done, 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +66,8 @@ class Evaluation:
 class Task(Protocol):
     """What is trained: the one thing that differs between kinds of generators."""
 
-    def losses(self, generator: Generator, rng: torch.Generator, progress: float) -> Losses:
-        """Return the losses of a new batch; all randomness comes from `rng`.
-
-        `progress` is how much of the run is done, 0 to 1.
-        """
+    def losses(self, generator: Generator, rng: torch.Generator, moment: Moment) -> Losses:
+        """Return the losses of a new batch; all randomness comes from `rng` and the moment."""
 
     def evaluate(self, generator: Generator) -> Evaluation:
         """Measure the generator, the same way each time; its BatchNorm statistics may be set."""
@@ -132,7 +139,7 @@ class Run:
     def descend(self, losses: Losses) -> bool:
         """Take a step down; return False, and take none, where loss or gradient is not finite."""
         self.optimizer.zero_grad()
-        total = sum(losses.layers.values(), losses.penalty)
+        total = losses.objective
         total.backward()  # type: ignore[no-untyped-call]
         gradients = [p.grad for p in self.generator.parameters() if p.grad is not None]
         if not torch.isfinite(total + nn.utils.get_total_norm(gradients)):
@@ -241,7 +248,8 @@ def train(run: Run, task: Task, report: Callable[[Event], None]) -> None:
     start = time.perf_counter() - run.seconds
     with deferred() as interrupted:
         while run.progress < 1:
-            losses = task.losses(run.generator.train(), run.rng, run.progress)
+            moment = Moment(run.step, run.progress)
+            losses = task.losses(run.generator.train(), run.rng, moment)
             loss = sum(layer.item() for layer in losses.layers.values())
             sound = run.descend(losses)
             run.step += 1

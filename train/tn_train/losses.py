@@ -5,7 +5,9 @@ TextureLoss         pictures -> {layer: loss}
   StyleLoss         features -> loss, one for each layer
     normalize_gradient
     gram_matrix
-ContentLoss         features -> loss, of stylisation
+StylizationLoss     pictures, photos -> {layer: loss}, loss
+  Descriptor, StyleLoss
+  content_loss      features, photos' features -> loss
 range_penalty       pictures -> penalty
 total_variation     pictures -> penalty
 """
@@ -110,21 +112,61 @@ class TextureLoss(nn.Module):
         return {name: layer(features[name]) for name, layer in self.layers.items()}
 
 
-class ContentLoss(nn.Module):
-    """Of one layer: mean((F - F0)^2) / mean(F0^2), position by position, averaged over pictures.
+class StylizationLoss(nn.Module):
+    """How far pictures are from a painting's style and their photos' content (section 2.2)."""
+
+    def __init__(
+        self, descriptor: Descriptor, painting: Tensor, content: str, *, normalize_gradients: bool
+    ) -> None:
+        """Measure the painting.
+
+        Args:
+            descriptor: its layers are those of the style, and the content's.
+            painting: float32 (1, 3, H, W), RGB in [0, 1].
+            content: the layer of the content loss, of which no style is taken.
+            normalize_gradients: of the style; the content's is left alone, as in the authors' code.
+        """
+        super().__init__()
+        self.descriptor = descriptor
+        self.content = content
+        with torch.no_grad():
+            features = descriptor(painting)
+        self.style = nn.ModuleDict(
+            {
+                name: StyleLoss(gram_matrix(feature), normalize_gradients=normalize_gradients)
+                for name, feature in features.items()
+                if name != content
+            }
+        )
+
+    def forward(self, pictures: Tensor, photos: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """Return the loss of each style layer, and that of the content.
+
+        Args:
+            pictures: float32 (N, 3, H, W), RGB in [0, 1].
+            photos: what they are to show, the same shape.
+        """
+        with torch.no_grad():
+            target = self.descriptor(photos)[self.content]
+        features = self.descriptor(pictures)
+        style = {name: layer(features[name]) for name, layer in self.style.items()}
+        return style, content_loss(features[self.content], target)
+
+
+def content_loss(features: Tensor, target: Tensor) -> Tensor:
+    """Return mean((F - F0)^2) / mean(F0^2), position by position, averaged over pictures.
 
     The division, which Gatys et al. (2016) do not do, makes it a relative error like StyleLoss.
+
+    Args:
+        features: (N, C, H, W), any floating type.
+        target: the photos' features, the same shape or (1, C, H, W).
+
+    Returns:
+        float32 scalar.
     """
-
-    def __init__(self, target: Tensor) -> None:
-        """Keep the target, the photo's features (N or 1, C, H, W)."""
-        super().__init__()
-        self.target = nn.Buffer(target.float())
-        self.scale = nn.Buffer(self.target.square().mean())
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Return the loss, a float32 scalar, of features (N, C, H, W) of any floating type."""
-        return (features.float() - self.target).square().mean() / self.scale
+    target = target.float()
+    return (features.float() - target).square().mean() / target.square().mean()
 
 
 def range_penalty(pictures: Tensor) -> Tensor:

@@ -1,0 +1,119 @@
+"""What a style generator is trained on: photos, their content, and a painting's statistics."""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from tn_train import noise
+from tn_train.config import Stage, TrainingConfig
+from tn_train.content import pyramid, with_noise
+from tn_train.descriptor import Descriptor, fast_precision
+from tn_train.evaluation import CALIBRATION_BATCHES, SEED, calibrate, contrast, exact_convolutions
+from tn_train.generator import Generator
+from tn_train.loop import Evaluation, Losses, Moment
+from tn_train.losses import StylizationLoss, range_penalty, total_variation
+
+CONTENT = "content"
+"""The name of the content loss among those of the layers."""
+CONTENT_SHARE = 0.1
+"""Of the content loss in what evaluations go by: what `tn-bench gatys` minimises, too."""
+CONTRAST = 0.05
+"""Of the painting's: pictures of which one has less are called flat."""
+
+Photos = Callable[[Stage, int], Iterator[Tensor]]
+"""From a stage and a step to batches uint8 (N, 3, sample, sample) for that step and the next."""
+
+
+class StyleTask:
+    """Stylises batches of photos and compares them with the painting and with themselves."""
+
+    def __init__(
+        self,
+        descriptor: Descriptor,
+        painting: Tensor,
+        photos: Photos,
+        held: Tensor,
+        training: TrainingConfig,
+    ) -> None:
+        """Measure the painting.
+
+        Args:
+            descriptor: in fp32, with the layers of the style and the content's; training takes a
+                copy in what is fast on the painting's device.
+            painting: float32 (1, 3, H, W), RGB in [0, 1], on the descriptor's device.
+            photos: to train on.
+            held: float32 (N, 3, H, W), photos to evaluate on, never trained on.
+            training: how.
+        """
+        self.training = training
+        self.device = painting.device
+        self.precision = fast_precision(painting.device)
+        content = training.content_layer
+        with exact_convolutions():
+            self.exact = StylizationLoss(descriptor, painting, content, normalize_gradients=False)
+        self.loss = StylizationLoss(
+            descriptor.cast(self.precision),
+            painting,
+            content,
+            normalize_gradients=training.normalize_gradients,
+        )
+        self.painting = painting
+        self.held = held
+        self.photos = photos
+        self.stage: Stage | None = None
+        self.batches: Iterator[Tensor] = iter(())
+        self.forward = self._forward
+
+    def losses(self, generator: Generator, rng: torch.Generator, moment: Moment) -> Losses:
+        """Return the losses of the next batch of photos."""
+        stage = self.training.stage(moment.progress)
+        if stage != self.stage:
+            self.stage, self.batches = stage, self.photos(stage, moment.step)
+        photos = self._to_device(next(self.batches).float() / 255)
+        return self.forward(generator, photos, self._join(generator, photos, rng))
+
+    @torch.no_grad()
+    def evaluate(self, generator: Generator) -> Evaluation:
+        """Measure the generator as the exported model runs: fp32, fixed noise, photos held aside.
+
+        The loss is that of the style plus a tenth of the content's.
+        """
+        rng = torch.Generator().manual_seed(SEED)
+        with exact_convolutions():
+            calibrate(generator, self._calibration(generator, rng))
+            held = self._to_device(self.held)
+            pictures = generator(*self._join(generator, held, rng))
+            style, content = self.exact(pictures, held)
+        layers = {name: loss.item() for name, loss in style.items()}
+        loss = sum(layers.values()) + CONTENT_SHARE * content.item()
+        pictures = pictures.clamp(0, 1)
+        flat = contrast(pictures) < CONTRAST * contrast(self.painting)
+        return Evaluation(loss, layers | {CONTENT: content.item()}, pictures.cpu(), flat=flat)
+
+    def _forward(self, generator: Generator, photos: Tensor, inputs: list[Tensor]) -> Losses:
+        training = self.training
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            pictures = generator(*inputs)
+        pictures = pictures.float()
+        style, content = self.loss(pictures, photos)
+        objective = sum(style.values(), training.content_weight * content)
+        objective = objective + training.range_weight * range_penalty(pictures)
+        if training.variation_weight:
+            objective = objective + training.variation_weight * total_variation(pictures)
+        return Losses(style | {CONTENT: content}, objective)
+
+    def _calibration(self, generator: Generator, rng: torch.Generator) -> Iterator[list[Tensor]]:
+        batches = self.photos(self.training.stages[0], 0)
+        for _ in range(CALIBRATION_BATCHES):
+            yield self._join(generator, self._to_device(next(batches).float() / 255), rng)
+
+    def _join(self, generator: Generator, photos: Tensor, rng: torch.Generator) -> list[Tensor]:
+        """Return the pyramid of photos float32 (N, 3, H, W) and new noise."""
+        batch, _, height, width = photos.shape
+        z = noise.draw(generator, batch, height, width, rng)
+        noises = [self._to_device(level) for level in z]
+        return with_noise(pyramid(generator, photos), noises)
+
+    def _to_device(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self.device, memory_format=torch.channels_last)
