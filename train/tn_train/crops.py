@@ -1,0 +1,237 @@
+"""Batches of random crops of photos, made ahead of training by processes of their own."""
+
+import atexit
+import functools
+import gc
+import itertools
+import multiprocessing
+import os
+import signal
+import warnings
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from multiprocessing import resource_tracker
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from tn_runtime.errors import PictureError
+from tn_train.interrupt import SIGNALS
+from tn_train.photos import Photos, read, square, stack
+
+LARGEST = 2
+"""Shorter side of a scaled photo, at most, of the crop's: a crop shows at least half of it."""
+CACHE = 2**27
+"""Bytes of decoded photos that each process keeps: about 200 for crops of 256 pixels."""
+BYTES_PER_PIXEL = 4
+"""Of Pillow's pictures in RGB."""
+
+
+def batches(
+    photos: Photos,
+    *,
+    seed: int,
+    first: int,
+    sample: int,
+    batch: int,
+    report: Callable[[str], None],
+    workers: int | None = None,
+    start_method: str | None = None,
+) -> Generator[Tensor, None, None]:
+    """Make batch number `first` and all that follow, without end.
+
+    A batch depends on the photos, the seed, its number, `sample` and `batch` alone: however many
+    processes make them, and wherever a run is taken up again, they are the same.
+
+    Each crop comes from one of the photos for training, all equally likely: scaled so that its
+    shorter side is `sample` to 2 * `sample` pixels, but not enlarged unless it is smaller than
+    `sample`; a random square of that, as it is or mirrored. For a damaged photo another is drawn.
+
+    Args:
+        photos: those held out are not used.
+        seed: from 0 on.
+        first: number of the first batch, from 0 on.
+        sample: side of the crops, pixels.
+        batch: crops in a batch.
+        report: called in this process with a line about each damaged photo, once.
+        workers: processes; None is one or two, 0 makes all in this process.
+        start_method: of the processes, `fork`, `spawn` or `forkserver`; None is the system's own.
+
+    Yields:
+        uint8 (batch, 3, sample, sample), RGB, contiguous. The processes start with the first and
+        end when the generator is closed, or gone.
+
+    Raises:
+        PictureError: all photos for training are damaged.
+    """
+    stream = _stream(
+        Crops(photos.training, seed, sample, batch),
+        first,
+        functools.cache(report),  # each process comes upon the same photos
+        _processors() if workers is None else workers,
+        start_method,
+    )
+    _open.add(stream)
+    return stream
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A batch on its way from one process to another."""
+
+    pixels: Tensor | None
+    """None if there is no sound photo."""
+    damaged: tuple[str, ...]
+    """A line about each photo that was found damaged on the way."""
+
+
+class Crops(Dataset[Drawn]):
+    """All batches there are, by number."""
+
+    def __init__(self, paths: tuple[Path, ...], seed: int, sample: int, batch: int) -> None:
+        self.paths = paths
+        self.seed = seed
+        self.sample = sample
+        self.batch = batch
+        self.damaged: dict[int, str] = {}
+        self.cache: OrderedDict[int, Image.Image] = OrderedDict()
+        """Decoded and scaled down as far as all crops allow, the last used at the end."""
+        self.cached = 0
+        """Bytes in it."""
+
+    def __getitem__(self, index: int) -> Drawn:
+        known = len(self.damaged)
+        crops = [
+            self._crop(np.random.default_rng((self.seed, index, k))) for k in range(self.batch)
+        ]
+        damaged = tuple(itertools.islice(self.damaged.values(), known, None))
+        sound = [crop for crop in crops if crop is not None]
+        return Drawn(stack(sound) if len(sound) == self.batch else None, damaged)
+
+    def _crop(self, rng: np.random.Generator) -> Image.Image | None:
+        photo = self._draw(rng)
+        if photo is None:
+            return None
+        width, height = photo.size
+        shorter = min(width, height)
+        most = max(self.sample, min(shorter, LARGEST * self.sample))
+        scaled = rng.integers(self.sample, most, endpoint=True)  # the photo's shorter side
+        extent = shorter * self.sample / int(scaled)  # of the crop, in the photo's own pixels
+        left, top = rng.random(2) * (width - extent, height - extent)
+        crop = square(photo, left, top, extent, self.sample)
+        return ImageOps.mirror(crop) if rng.random() < 0.5 else crop
+
+    def _draw(self, rng: np.random.Generator) -> Image.Image | None:
+        """Return a sound photo by chance, None where there is none."""
+        while len(self.damaged) < len(self.paths):
+            index = int(rng.integers(len(self.paths)))
+            if index not in self.damaged and (photo := self._read(index)):
+                return photo
+        return None
+
+    def _read(self, index: int) -> Image.Image | None:
+        photo = self.cache.pop(index, None)
+        if photo is None:
+            try:
+                photo = _shrink(read(self.paths[index]), LARGEST * self.sample)
+            except PictureError as error:
+                self.damaged[index] = str(error)
+                return None
+            self.cached += _memory(photo)
+        self.cache[index] = photo
+        while self.cached > CACHE and len(self.cache) > 1:
+            self.cached -= _memory(self.cache.popitem(last=False)[1])
+        return photo
+
+
+def _stream(
+    crops: Crops,
+    first: int,
+    report: Callable[[str], None],
+    workers: int,
+    start_method: str | None,
+) -> Generator[Tensor, None, None]:
+    loader = DataLoader(
+        crops,
+        batch_size=None,  # an item is a batch
+        sampler=itertools.count(first),
+        num_workers=workers,
+        worker_init_fn=_begin,
+        multiprocessing_context=start_method if workers else None,
+        generator=torch.Generator(),  # a seed is drawn for workers: not from the global one
+    )
+    with _starting(start_method) if workers else nullcontext():
+        stream = iter(loader)
+    for drawn in stream:
+        for line in drawn.damaged:
+            report(line)
+        if drawn.pixels is None:
+            raise PictureError(
+                f"none of the {len(crops.paths)} photos to train on can be read, {crops.paths[0]} "
+                "to begin with, and one must: replace them, or give another folder of photos"
+            )
+        yield drawn.pixels
+
+
+def _begin(_worker: int) -> None:
+    """Leave it to the main process when to end: terminals and `timeout` send signals to all.
+
+    A worker that died would break off the step that the main process wants to finish.
+    """
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    gc.freeze()  # a fork holds what the main process has dropped: not this one's to clean up
+
+
+@contextmanager
+def _starting(start_method: str | None) -> Iterator[None]:
+    """Let processes begin with signals held back, until they ignore them themselves."""
+    with warnings.catch_warnings():
+        # From Python 3.12 on. The workers call nothing that other threads could have locked.
+        warnings.filterwarnings("ignore", ".*multi-threaded.*fork", DeprecationWarning)
+        if not hasattr(signal, "pthread_sigmask"):
+            yield
+            return
+        if multiprocessing.get_context(start_method).get_start_method() != "fork":
+            resource_tracker.ensure_running()  # it lets signals through when it starts
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+_open: weakref.WeakSet[Generator[Tensor, None, None]] = weakref.WeakSet()
+
+
+@atexit.register
+def _close() -> None:
+    """End all workers before multiprocessing terminates them, which they ignore, and waits."""
+    for stream in list(_open):
+        stream.close()
+
+
+def _processors() -> int:
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(2, there or 1)
+
+
+def _shrink(photo: Image.Image, shorter: int) -> Image.Image:
+    """Scale a photo down until its shorter side is that."""
+    width, height = photo.size
+    scale = shorter / min(width, height)
+    if scale >= 1:
+        return photo
+    size = round(width * scale), round(height * scale)
+    return photo.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+
+
+def _memory(photo: Image.Image) -> int:
+    return photo.width * photo.height * BYTES_PER_PIXEL
