@@ -1,25 +1,28 @@
-"""The only place where pictures are read and written.
+"""The only place, with `photo.py`, where pictures are read and written.
 
-Whatever comes in becomes 8-bit sRGB; whatever goes out is whole under its final name, or not there.
+Whatever comes in here becomes 8-bit sRGB (there a photo keeps what it had); whatever goes out is
+whole under its final name, or not there.
 """
 
+import contextlib
 import io
 import json
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
-from tn_runtime import png, tiff
+from tn_runtime import exif, png, tiff
 from tn_runtime.errors import PictureError
+from tn_runtime.exif import Directory
 from tn_runtime.files import atomic
 from tn_runtime.pixels import Pixels as Pixels  # noqa: PLC0414 - the floors above import it here
 
@@ -63,18 +66,30 @@ def read_rgb(path: str | os.PathLike[str]) -> Pixels:
 
 def decode_rgb(data: bytes, path: str | os.PathLike[str]) -> Pixels:
     """Decode a picture's file as `read_rgb` does; `path` is what errors call it."""
+    with reading(path):
+        return _decode(data)
+
+
+@contextlib.contextmanager
+def reading(path: str | os.PathLike[str], way_out: str = "scale it down") -> Iterator[None]:
+    """Make errors of the body, which decodes `path`, a PictureError; there are no warnings.
+
+    Raises:
+        PictureError: damaged, too large, or not a picture.
+        MemoryError: there is not enough for a picture that may be sound.
+    """
     try:
         with warnings.catch_warnings():
             # Pillow warns from 89 megapixels on and refuses twice that; the refusal is enough.
             warnings.simplefilter("ignore")
-            return _decode(data)
+            yield
     except Image.DecompressionBombError as error:
-        raise PictureError(f"{path} is too large a picture: {error}; scale it down") from error
+        raise PictureError(f"{path} is too large a picture: {error}; {way_out}") from error
     except UnidentifiedImageError as error:
         raise PictureError(
             f"{path} is not a picture that can be read; convert it to PNG or JPEG"
         ) from error
-    except MemoryError:
+    except (MemoryError, PictureError):
         raise
     except Exception as error:  # decoders fail on damaged files in every way there is
         raise PictureError(
@@ -111,22 +126,40 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     Raises:
         PictureError: missing, unreadable, empty or a folder.
     """
+    with open_file(path) as stream:
+        return stream.read()
+
+
+@contextlib.contextmanager
+def open_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a picture's file; a pipe is read to its end first.
+
+    Raises:
+        PictureError: missing, unreadable, empty or a folder.
+    """
     if Path(path).is_dir():
         raise PictureError(f"{path} is a folder; name a picture")
     try:
-        data = Path(path).read_bytes()
+        file = Path(path).open("rb")  # noqa: SIM115 - errors of the body are not of this
     except OSError as error:
         raise PictureError(f"{path} cannot be read: {error.strerror or error}") from error
-    if not data:
-        raise PictureError(f"{path} is empty; copy the picture again")
-    return data
+    with file:
+        stream: BinaryIO = file if file.seekable() else io.BytesIO(file.read())
+        try:
+            empty = not stream.read(1)
+        except OSError as error:
+            raise PictureError(f"{path} cannot be read: {error.strerror or error}") from error
+        if empty:
+            raise PictureError(f"{path} is empty; copy the picture again")
+        stream.seek(0)
+        yield stream
 
 
 def _decode(data: bytes) -> Pixels:
     picture = ImageOps.exif_transpose(_open(data))
     profile = picture.info.get("icc_profile")
     if picture.mode in WIDE_MODES:
-        picture = Image.fromarray(_to_bytes(np.asarray(picture)))
+        picture = Image.fromarray(to_bytes(np.asarray(picture)))
     for mode in WITHOUT_ALPHA.get(picture.mode, []):
         picture = picture.convert(mode)
     return np.array(_to_srgb(picture, profile))
@@ -152,7 +185,7 @@ def _open_deep_tiff(data: bytes) -> Image.Image:
     Pillow knows none of floats, and garbles those of 16 bits whose channels are stored apart.
     """
     page = tiff.decode_tiff(data, MAX_PIXELS)
-    picture = Image.fromarray(_to_bytes(page.values))
+    picture = Image.fromarray(to_bytes(page.values))
     picture.getexif()[ExifTags.Base.Orientation] = page.orientation
     if page.profile:
         picture.info["icc_profile"] = page.profile
@@ -161,22 +194,32 @@ def _open_deep_tiff(data: bytes) -> Image.Image:
 
 def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
     """Convert mode L, RGB, CMYK, LAB or another without alpha to RGB."""
+    transform = srgb_transform(picture.mode, profile)
+    if transform is None:
+        return picture.convert("RGB")
+    return ImageCms.applyTransform(picture, transform) or picture
+
+
+def srgb_transform(mode: str, profile: bytes | None) -> ImageCms.ImageCmsTransform | None:
+    """Return the way from a profile's colours, in a mode of Pillow, to sRGB in RGB.
+
+    None for a profile that is broken or of another mode: viewers show the colours as they are.
+    """
     try:
         source: Any = None
         if profile:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        elif picture.mode == "LAB":
+        elif mode == "LAB":
             source = ImageCms.createProfile("LAB")
         if source is not None:
             srgb = ImageCms.createProfile("sRGB")
-            converted = ImageCms.profileToProfile(picture, source, srgb, outputMode="RGB")
-            return converted or picture
+            return ImageCms.buildTransform(source, srgb, mode, "RGB")
     except (ImageCms.PyCMSError, OSError):
-        pass  # a broken or foreign profile: every viewer shows the colours as they are
-    return picture.convert("RGB")
+        pass
+    return None
 
 
-def _to_bytes(values: NDArray[Any]) -> Pixels:
+def to_bytes(values: NDArray[Any]) -> Pixels:
     """Scale values of any type to uint8."""
     if _is_unsigned(values, 1):
         return np.ascontiguousarray(values)
@@ -205,15 +248,41 @@ def _is_unsigned(values: NDArray[Any], size: int) -> bool:
 # Writing
 
 
+DEFAULT_QUALITY = 95
+
+
+@dataclass(frozen=True)
+class About:
+    """What a photo's file says about it; kept as far as the written format has a place for it."""
+
+    profile: bytes | None = None
+    """ICC; None is sRGB."""
+    exif: Directory = field(default_factory=dict)
+    xmp: bytes = b""
+    dpi: tuple[float, float] | None = None
+    """Horizontal, vertical."""
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """Of a PNG."""
+
+
 @dataclass(frozen=True)
 class Picture:
-    """What is to be written: bands of uint8 (rows, width, 3), RGB, that add up to the height."""
+    """What is to be written: bands of (rows, width, channels) that add up to the height."""
 
-    bands: Iterable[Pixels]
+    bands: Iterable[NDArray[Any]]
+    """uint8, RGB, if nothing else is said."""
     height: int
     width: int
     metadata: Mapping[str, str]
     """Kept in the file; keys are ASCII words. "Software" goes where formats have a place for it."""
+    channels: int = 3
+    """3, or 4 with alpha, which JPEG drops."""
+    depth: int = 8
+    """16 for bands of uint16, which JPEG and WebP round to 8 bits."""
+    about: About | None = None
+    """Of a photo; then `metadata` is for PNG only."""
+    quality: int = DEFAULT_QUALITY
+    """1 to 100, of JPEG and WebP."""
 
 
 def write_picture(path: str | os.PathLike[str], picture: Picture) -> None:
@@ -240,9 +309,8 @@ def write_stdout(picture: Picture) -> None:
     Raises:
         OSError: the reader went away, or the disk behind it is full.
     """
-    stream = sys.stdout.buffer
-    png.write_png(stream, picture.bands, picture.height, picture.width, picture.metadata)
-    stream.flush()
+    _stream_png(sys.stdout.buffer, picture)
+    sys.stdout.buffer.flush()
 
 
 def check_output(path: str | os.PathLike[str], height: int, width: int) -> None:
@@ -272,49 +340,84 @@ def check_output(path: str | os.PathLike[str], height: int, width: int) -> None:
 
 def _write_png(path: Path, picture: Picture) -> None:
     with path.open("wb") as stream:
-        png.write_png(stream, picture.bands, picture.height, picture.width, picture.metadata)
+        _stream_png(stream, picture)
+
+
+def _stream_png(stream: BinaryIO, picture: Picture) -> None:
+    about = picture.about or About()
+    header = png.Header(
+        picture.height,
+        picture.width,
+        picture.channels,
+        picture.depth,
+        about.profile,
+        exif.encode(about.exif),
+        about.xmp,
+        about.dpi,
+    )
+    png.write_png(stream, picture.bands, header, picture.metadata)
 
 
 def _write_tiff(path: Path, picture: Picture) -> None:
-    tiff.write_tiff(
-        path,
-        picture.bands,
-        picture.height,
-        picture.width,
-        picture.metadata.get("Software", ""),
-        _description(picture.metadata),
-    )
+    about = picture.about or About()
+    tags = _exif(picture)
+    if about.profile:
+        tags[exif.PROFILE] = exif.Tag(exif.UNDEFINED, about.profile)
+    if about.xmp:
+        tags[exif.XMP] = exif.Tag(exif.BYTE, about.xmp)
+    header = tiff.Header(picture.height, picture.width, picture.channels, picture.depth)
+    tiff.write_tiff(path, picture.bands, header, tags)
 
 
 def _write_jpeg(path: Path, picture: Picture) -> None:
     # No chroma subsampling: textures are all fine detail.
-    _whole(picture).save(
-        path, "JPEG", quality=95, subsampling="4:4:4", exif=_exif(picture.metadata)
-    )
+    options = _options(picture, JPEG_SEGMENT)
+    _whole(picture, 3).save(path, "JPEG", subsampling="4:4:4", **options)
 
 
 def _write_webp(path: Path, picture: Picture) -> None:
-    _whole(picture).save(path, "WEBP", quality=95, exif=_exif(picture.metadata))
+    # Exact: colours under alpha 0 stay as they are.
+    _whole(picture, picture.channels).save(path, "WEBP", exact=True, **_options(picture))
 
 
-def _whole(picture: Picture) -> Image.Image:
-    whole = Image.new("RGB", (picture.width, picture.height))
+def _options(picture: Picture, limit: int = 2**31) -> dict[str, Any]:
+    """Return what Pillow is to write beside the pixels, without blocks beyond `limit` bytes."""
+    about = picture.about or About()
+    block = exif.HEADER + exif.encode(_exif(picture))
+    options: dict[str, Any] = {"quality": picture.quality, "icc_profile": about.profile}
+    if len(block) <= limit:
+        options["exif"] = block
+    if about.xmp and len(about.xmp) <= limit - len(JPEG_XMP):
+        options["xmp"] = about.xmp
+    if about.dpi:
+        options["dpi"] = about.dpi
+    return options
+
+
+def _whole(picture: Picture, channels: int) -> Image.Image:
+    whole = Image.new("RGBA" if channels == 4 else "RGB", (picture.width, picture.height))
     top = 0
     for band in picture.bands:
-        whole.paste(Image.fromarray(band), (0, top))
+        pixels = np.ascontiguousarray(to_8_bits(band)[..., :channels])
+        whole.paste(Image.fromarray(pixels), (0, top))
         top += len(band)
     return whole
 
 
-def _exif(metadata: Mapping[str, str]) -> Image.Exif:
-    exif = Image.Exif()
-    exif[ExifTags.Base.Software] = metadata.get("Software", "")
-    exif[ExifTags.Base.ImageDescription] = _description(metadata)
-    return exif
+def to_8_bits(samples: NDArray[Any]) -> Pixels:
+    """Round uint16 to uint8; uint8 stays as it is."""
+    if samples.dtype.itemsize == 1:
+        return samples
+    return ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
-def _description(metadata: Mapping[str, str]) -> str:
-    return json.dumps(dict(metadata))  # ASCII, as EXIF and TIFF want it
+def _exif(picture: Picture) -> Directory:
+    if picture.about is not None:
+        return dict(picture.about.exif)
+    return {
+        exif.SOFTWARE: exif.text(picture.metadata.get("Software", "")),
+        exif.DESCRIPTION: exif.text(json.dumps(dict(picture.metadata))),
+    }
 
 
 @dataclass(frozen=True)
@@ -326,17 +429,21 @@ class Format:
     max_side: int
     max_pixels: int = 2**62
     way_out: str = "ask for less"
+    alpha: bool = True
+    lossy: bool = False
 
 
-IN_MEMORY = 2**26
-"""Pixels of a picture that is put together in memory, where Pillow needs 4 bytes for each."""
+IN_MEMORY = 2**29
+"""Pixels of a picture that is put together in memory: 2 GiB, as Pillow needs 4 bytes for each."""
+JPEG_SEGMENT, JPEG_XMP = 65533, b"http://ns.adobe.com/xap/1.0/\0"
+"""Bytes that a segment holds, and what begins one of XMP."""
 STREAMED = "take .png or .tiff, which are written row by row"
 
 _PNG = Format("PNG", _write_png, png.MAX_SIDE)
 _TIFF = Format("TIFF", _write_tiff, tiff.MAX_SIDE)
 # libjpeg ends a little before the format's 65535.
-_JPEG = Format("JPEG", _write_jpeg, 65500, IN_MEMORY, STREAMED)
-_WEBP = Format("WebP", _write_webp, 16383, IN_MEMORY, STREAMED)
+_JPEG = Format("JPEG", _write_jpeg, 65500, IN_MEMORY, STREAMED, alpha=False, lossy=True)
+_WEBP = Format("WebP", _write_webp, 16383, IN_MEMORY, STREAMED, lossy=True)
 
 FORMATS = {
     ".png": _PNG,
