@@ -32,7 +32,7 @@ def untrained(config: GeneratorConfig) -> Generator:
 @torch.no_grad()
 def _stretch_contrast(generator: Generator) -> None:
     """Give every colour a mean of 0.5 and a deviation of 0.1: flat pictures prove nothing."""
-    image = generator(*(torch.rand(shape) for shape in generator.noise_shapes(4, 64, 64)))
+    image = generator(*(torch.rand(shape) for shape in generator.input_shapes(4, 64, 64)))
     mean, std = image.mean((0, 2, 3)), image.std((0, 2, 3))
     generator.to_rgb.weight *= (0.1 / std).view(-1, 1, 1, 1)
     generator.to_rgb.bias.copy_((generator.to_rgb.bias - mean) * 0.1 / std + 0.5)

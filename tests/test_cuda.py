@@ -51,7 +51,7 @@ def test_training_runs_on_cuda(checkpoint_of_nothing):
 
 @on_torch
 def test_the_network_is_the_same_on_cuda(tiny_generator: Generator):
-    noise = [torch.rand(shape) for shape in tiny_generator.noise_shapes(1, 32, 32)]
+    noise = [torch.rand(shape) for shape in tiny_generator.input_shapes(1, 32, 32)]
     with torch.inference_mode():
         cpu = tiny_generator(*noise)
         cuda = tiny_generator.to("cuda")(*(level.cuda() for level in noise)).cpu()

@@ -155,7 +155,7 @@ def _operations(generator: "Generator", side: int) -> int:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    z = [torch.zeros(shape) for shape in generator.noise_shapes(1, side, side)]
+    z = [torch.zeros(shape) for shape in generator.input_shapes(1, side, side)]
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         generator(*z)
     return int(counter.get_total_flops())
@@ -184,7 +184,7 @@ def _pytorch(path: Path, size: int) -> Callable[[], object]:
 
     @torch.inference_mode()
     def make() -> torch.Tensor:
-        z = [torch.rand(shape) for shape in generator.noise_shapes(1, side, side)]
+        z = [torch.rand(shape) for shape in generator.input_shapes(1, side, side)]
         image: torch.Tensor = generator(*z)[..., :size, :size]
         return (image * 255 + 0.5).clamp(0, 255).byte().permute(0, 2, 3, 1).contiguous()
 
@@ -199,9 +199,9 @@ def _noise_share(checkpoint: Path, model: Path, core: Path) -> float:
     from tn_train.checkpoint import load
 
     generator = load(checkpoint).generator()
-    shapes = generator.noise_shapes(1, NOISE_WINDOW, NOISE_WINDOW)
+    shapes = generator.input_shapes(1, NOISE_WINDOW, NOISE_WINDOW)
     rng = np.random.default_rng(0)
-    noise = {f"noise_{k}": rng.random(shape, np.float32) for k, shape in enumerate(shapes)}
+    noise = {f"level_{k}": rng.random(shape, np.float32) for k, shape in enumerate(shapes)}
     window = {"seed": [0], "origin": [0, 0], "size": [NOISE_WINDOW] * 2, "period": [0, 0]}
     request = {name: np.array(value, np.int64) for name, value in window.items()}
     ort = onnxruntime()

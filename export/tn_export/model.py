@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from tn_export.convert import core_graph
 from tn_export.noise import SCHEME
-from tn_export.program import texture_program
+from tn_export.program import style_program, texture_program
 from tn_export.verify import prove
 from tn_runtime.files import atomic
 from tn_runtime.session import load
@@ -17,6 +17,8 @@ from tn_runtime.spec import METADATA_KEY, GeneratorSpec, ModelSpec, Parity, Trai
 from tn_runtime.version import __version__
 from tn_train.checkpoint import Checkpoint
 from tn_train.generator import Generator
+
+PROGRAMS = {"texture": texture_program, "style": style_program}
 
 
 def export(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> ModelSpec:
@@ -32,7 +34,7 @@ def export(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> ModelSpec:
         generator = checkpoint.generator()
         core = core_graph(generator)
         core_bytes = ir.to_proto(core).SerializeToString()
-        program = texture_program(core, generator)
+        program = PROGRAMS[generator.config.kind](core, generator)
         parity = prove(generator, core_bytes, ir.to_proto(program).SerializeToString())
         spec = _spec(checkpoint, generator, Path(path).stem, parity)
         program.metadata_props[METADATA_KEY] = spec.to_json()
@@ -45,17 +47,19 @@ def export(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> ModelSpec:
 
 
 def _spec(checkpoint: Checkpoint, generator: Generator, name: str, parity: Parity) -> ModelSpec:
+    config = generator.config
     return ModelSpec(
-        kind="texture",
+        kind=config.kind,
         name=name,
-        stride=checkpoint.config.stride,
-        halo=generator.halo,
-        normalized_channels=0,
+        stride=config.stride,
+        # A window of a photo is widened to whole strides first.
+        halo=generator.halo + (config.stride - 1 if config.kind == "style" else 0),
+        normalized_channels=generator.normalized_channels,
         noise=SCHEME,
         generator=GeneratorSpec(
             preset=checkpoint.preset,
             parameters=generator.parameter_count,
-            config=dataclasses.asdict(checkpoint.config),
+            config=dataclasses.asdict(config),
         ),
         exemplar=checkpoint.exemplar,
         training=Training(

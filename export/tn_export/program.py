@@ -1,8 +1,11 @@
 """From the core graph to a program: called with integers by any ONNX Runtime, it returns pixels.
 
-The prologue turns (seed, origin, size, period) into the noise pyramid around the window, the
-epilogue turns the core's floats into uint8 pixels. All of it becomes one graph.
+The prologue turns what a caller gives into the pyramid around the window: noise for textures, photo
+and noise for stylisation. The epilogue turns the core's floats into uint8 pixels. All of it becomes
+one graph.
 """
+
+from dataclasses import dataclass
 
 import onnx_ir as ir
 from onnx_ir.convenience import replace_all_uses_with
@@ -23,6 +26,21 @@ IR_VERSION = 8
 """The one that came with opset 18. A newer one would shut out older runtimes for nothing."""
 
 INT64 = ir.DataType.INT64
+UINT8 = ir.DataType.UINT8
+
+
+@dataclass(frozen=True)
+class Region:
+    """A window, widened to the whole strides that the core makes, in coordinates of the plane.
+
+    All are int64 [2] in (y, x) order.
+    """
+
+    start: ir.Value
+    strides: ir.Value
+    """How many of them, each way."""
+    offset: ir.Value
+    """Of the window within."""
 
 
 def texture_program(core: ir.Model, generator: Generator) -> ir.Model:
@@ -31,58 +49,146 @@ def texture_program(core: ir.Model, generator: Generator) -> ir.Model:
     Inputs int64: `seed` [N], `origin` [2] and `size` [2] in (y, x) order, `period` [2] (0 for none,
     otherwise a multiple of the stride). Output `image`: uint8 [N, h, w, 3], RGB.
     """
-    graph = core.graph
-    builder = GraphBuilder(graph)
+    levels, (float_image,) = _opened(core)
+    builder = GraphBuilder(core.graph)
     op = builder.op
-    noise_inputs = list(graph.inputs)
-    (float_image,) = graph.outputs
-    graph.inputs.clear()
-    graph.outputs.clear()
-
     seed = builder.input("seed", INT64, ["N"])
     origin = builder.input("origin", INT64, [2])
     size = builder.input("size", INT64, [2])
     period = builder.input("period", INT64, [2])
 
-    stride = generator.config.stride
-    # The core makes whole strides: the window is widened to them here and cropped again below.
-    start = op.Sub(origin, op.Mod(origin, stride))
-    strides = op.Div(op.Add(op.Sub(op.Add(origin, size), start), stride - 1), stride)
-    for level, noise_input in enumerate(noise_inputs):
-        scale, halo = 2**level, generator.halos[level]
-        first = op.Sub(op.Div(start, scale), halo)
-        count = op.Add(op.Mul(strides, stride // scale), 2 * halo)
-        y, x = (_coordinates(op, axis, first, count, op.Div(period, scale)) for axis in (0, 1))
-        channels = generator.config.noise_channels
-        replace_all_uses_with(noise_input, noise_in_graph(op, seed, level, channels, y, x))
-
-    image = _pixels(op, float_image, op.Sub(origin, start), size)
-    image.type, image.shape = ir.TensorType(ir.DataType.UINT8), ir.Shape(["N", "h", "w", 3])
-    builder.add_output(image, "image")
-    return _tidied(core)
+    region = _region(op, origin, size, generator.config.stride)
+    noises = _noises(op, generator, seed, region, period)
+    for level, value in zip(levels, noises, strict=True):
+        replace_all_uses_with(level, value)
+    _add_image(builder, float_image, region, size)
+    return _tidied(core, "texture")
 
 
-def _coordinates(
-    op: OpBuilder, axis: int, first: ir.Value, count: ir.Value, period: ir.Value
-) -> ir.Value:
-    """Coordinates of the noise along one axis, wrapped if that axis has a period; int64 [count]."""
-    begin, length, repeat = (op.Gather(value, axis) for value in (first, count, period))
-    plane = op.Add(op.Range(0, length, 1), begin)
+def style_program(core: ir.Model, generator: Generator) -> ir.Model:
+    """Wrap the core graph in place into a style program.
+
+    Inputs: `content` uint8 [N, H, W, 3], RGB, a photo or a part of it; int64 `window` [4], (y, x,
+    h, w) of the output within the content, which is mirrored where the window needs more; int64
+    `origin` [2], (y, x) of the content in the whole picture; int64 `seed` [N]. Output `image`:
+    uint8 [N, h, w, 3], RGB. With normalised channels one input more, float32
+    `statistics` [M, C, 2] (see `tn_train.norm.Statistics`), and one output, `measured` [N, C, 2].
+    """
+    inputs, (float_image, *measured) = _opened(core)
+    builder = GraphBuilder(core.graph)
+    op = builder.op
+    content = builder.input("content", UINT8, ["N", "H", "W", 3])
+    window = builder.input("window", INT64, [4])
+    origin = builder.input("origin", INT64, [2])
+    seed = builder.input("seed", INT64, ["N"])
+    if measured:
+        core.graph.inputs.append(inputs.pop(0))
+
+    size = op.Slice(window, [2], [4])
+    region = _region(op, op.Add(origin, op.Slice(window, [0], [2])), size, generator.config.stride)
+    noises = _noises(op, generator, seed, region, period=None)
+    photos = _photos(op, generator, content, origin, region)
+    for level, photo, noise in zip(inputs, photos, noises, strict=True):
+        replace_all_uses_with(level, op.Concat(photo, noise, axis=1))
+    _add_image(builder, float_image, region, size)
+    for value in measured:
+        value.type = ir.TensorType(ir.DataType.FLOAT)
+        value.shape = ir.Shape(["N", generator.normalized_channels, 2])
+        builder.add_output(value, "measured")
+    return _tidied(core, "style")
+
+
+def _opened(core: ir.Model) -> tuple[list[ir.Value], list[ir.Value]]:
+    """Take the inputs and outputs off a graph and return them."""
+    inputs, outputs = list(core.graph.inputs), list(core.graph.outputs)
+    core.graph.inputs.clear()
+    core.graph.outputs.clear()
+    return inputs, outputs
+
+
+def _region(op: OpBuilder, origin: ir.Value, size: ir.Value, stride: int) -> Region:
+    offset = op.Mod(origin, stride)
+    start = op.Sub(origin, offset)
+    strides = op.Div(op.Add(op.Add(offset, size), stride - 1), stride)
+    return Region(start, strides, offset)
+
+
+def _noises(
+    op: OpBuilder, generator: Generator, seed: ir.Value, region: Region, period: ir.Value | None
+) -> list[ir.Value]:
+    """Return the noise of each level around the region."""
+    stride, channels = generator.config.stride, generator.config.noise_channels
+    noises = []
+    for level, halo in enumerate(generator.halos):
+        scale = 2**level
+        first = op.Sub(op.Div(region.start, scale), halo)
+        count = op.Add(op.Mul(region.strides, stride // scale), 2 * halo)
+        y, x = (_coordinates(op, axis, first, count) for axis in (0, 1))
+        if period is not None:
+            repeat = op.Div(period, scale)
+            y, x = (_wrapped(op, axis, line, repeat) for axis, line in ((0, y), (1, x)))
+        noises.append(noise_in_graph(op, seed, level, channels, y, x))
+    return noises
+
+
+def _photos(
+    op: OpBuilder, generator: Generator, content: ir.Value, origin: ir.Value, region: Region
+) -> list[ir.Value]:
+    """Return the photo at each level around the region; see `tn_train.content.pyramid`."""
+    margin = generator.halo
+    first = op.Sub(op.Sub(region.start, origin), margin)
+    count = op.Add(op.Mul(region.strides, generator.config.stride), 2 * margin)
+    pixels, shape = content, op.Shape(content)
+    for axis in (0, 1):
+        place = _mirrored(op, _coordinates(op, axis, first, count), op.Gather(shape, axis + 1))
+        pixels = op.Gather(pixels, place, axis=axis + 1)
+    channels_first = op.Cast(op.Transpose(pixels, perm=[0, 3, 1, 2]), to=ir.DataType.FLOAT)
+    photo = op.Div(channels_first, 255.0)
+    photos = []
+    for level, halo in enumerate(generator.halos):
+        if level:
+            photo = op.AveragePool(photo, kernel_shape=[2, 2], strides=[2, 2])
+        crop = (margin >> level) - halo
+        photos.append(op.Slice(photo, [crop, crop], [-crop, -crop], [2, 3]) if crop else photo)
+    return photos
+
+
+def _coordinates(op: OpBuilder, axis: int, first: ir.Value, count: ir.Value) -> ir.Value:
+    """Return `count` coordinates from `first` on, of one axis; int64 [count]."""
+    begin, length = (op.Gather(value, axis) for value in (first, count))
+    return op.Add(op.Range(0, length, 1), begin)  # type: ignore[no-any-return]  # untyped
+
+
+def _wrapped(op: OpBuilder, axis: int, plane: ir.Value, period: ir.Value) -> ir.Value:
+    """Wrap the coordinates of an axis, if it has a period."""
+    repeat = op.Gather(period, axis)
     # Where evaluates both branches, and Mod by zero fails the run.
     wrapped = op.Mod(plane, op.Max(repeat, 1))
     return op.Where(op.Greater(repeat, 0), wrapped, plane)  # type: ignore[no-any-return]
 
 
-def _pixels(op: OpBuilder, float_image: ir.Value, offset: ir.Value, size: ir.Value) -> ir.Value:
-    """Crop the window, round to levels of 255 and put channels last; uint8 [N, h, w, 3]."""
-    window = op.Slice(float_image, offset, op.Add(offset, size), [2, 3])
+def _mirrored(op: OpBuilder, plane: ir.Value, length: ir.Value) -> ir.Value:
+    """Mirror coordinates into [0, length); the edge pixel is repeated."""
+    there = op.Mod(plane, op.Mul(length, 2))
+    back = op.Sub(op.Sub(op.Mul(length, 2), 1), there)
+    return op.Min(there, back)  # type: ignore[no-any-return]
+
+
+def _add_image(
+    builder: GraphBuilder, float_image: ir.Value, region: Region, size: ir.Value
+) -> None:
+    """Crop the window, round to levels of 255, put channels last; the output `image`."""
+    op = builder.op
+    end = op.Add(region.offset, size)
+    window = op.Slice(float_image, region.offset, end, [2, 3])
     levels = op.Clip(op.Add(op.Mul(window, 255.0), 0.5), 0.0, 255.0)
-    pixels = op.Cast(levels, to=ir.DataType.UINT8)
-    return op.Transpose(pixels, perm=[0, 2, 3, 1])  # type: ignore[no-any-return]
+    image = op.Transpose(op.Cast(levels, to=UINT8), perm=[0, 2, 3, 1])
+    image.type, image.shape = ir.TensorType(UINT8), ir.Shape(["N", "h", "w", 3])
+    builder.add_output(image, "image")
 
 
-def _tidied(model: ir.Model) -> ir.Model:
-    model.graph.name = "texture"
+def _tidied(model: ir.Model, name: str) -> ir.Model:
+    model.graph.name = name
     model.ir_version = IR_VERSION
     tidy = Sequential(
         TopologicalSortPass(),

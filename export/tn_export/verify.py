@@ -11,7 +11,9 @@ import torch
 from tn_export.noise import noise
 from tn_runtime.errors import ParityError
 from tn_runtime.spec import Parity
+from tn_train.content import pyramid, with_noise
 from tn_train.generator import Generator
+from tn_train.norm import Statistics
 
 MAX_FLOAT_ERROR = 1e-4
 """Of the float core, for colours in [0, 1]."""
@@ -19,53 +21,143 @@ MAX_PIXEL_ERROR = 1
 """In levels of 255: a float on the edge between two levels may fall to either side."""
 
 Float = npt.NDArray[np.float32]
+Pair = tuple[int, int]
+"""(y, x) or (height, width)."""
 
 
 @dataclass(frozen=True)
-class Window:
-    """A request to a texture program, (y, x) order."""
+class TextureCall:
+    """A request to a texture program."""
 
     seed: tuple[int, ...]
-    origin: tuple[int, int]
-    size: tuple[int, int]
-    period_in_strides: tuple[int, int] = (0, 0)
+    origin: Pair
+    size: Pair
+    period_in_strides: Pair = (0, 0)
+
+    def pyramid(self, generator: Generator) -> list[Float]:
+        """Return what the core gets for it: the reference noise, finest level first."""
+        return noise_pyramid(generator, self)
+
+    def inputs(self, generator: Generator) -> dict[str, npt.NDArray[Any]]:
+        """Return what the program gets for it."""
+        stride = generator.config.stride
+        period = [strides * stride for strides in self.period_in_strides]
+        values = {"seed": self.seed, "origin": self.origin, "size": self.size, "period": period}
+        return {name: np.array(value, dtype=np.int64) for name, value in values.items()}
 
 
-WINDOWS = (
-    Window((0,), (0, 0), (256, 256)),
-    Window((1,), (0, 0), (1, 1)),
-    Window((2,), (5, -3), (17, 333)),
-    Window((3, 4, 2**63 - 1), (-1000, 77), (37, 41)),
-    Window((5,), (10**9 + 1, -(10**9) - 7), (40, 24)),
-    Window((6,), (-9, 4), (64, 1024)),
-    Window((7,), (3, 3), (530, 518)),
-    Window((8,), (-5, 11), (90, 70), (2, 3)),
-    Window((9,), (0, 21), (33, 70), (0, 1)),
+@dataclass(frozen=True)
+class StyleCall:
+    """A request to a style program."""
+
+    seed: tuple[int, ...]
+    content: Pair
+    """Size of the photos, one for each seed."""
+    corner: Pair
+    """Of the window within the photo."""
+    size: Pair
+    shift: Pair = (0, 0)
+    """Of the photo within a larger picture."""
+    given: bool = False
+    """Whether the statistics of normalised channels are given."""
+
+    @property
+    def origin(self) -> Pair:
+        """Where the window lies in the whole picture."""
+        return self.corner[0] + self.shift[0], self.corner[1] + self.shift[1]
+
+    def pyramid(self, generator: Generator) -> list[Float]:
+        """Return what the core gets for it: photos and noise, finest level first."""
+        start, stop = _aligned(self, generator.config.stride)
+        y, x = start[0] - self.shift[0], start[1] - self.shift[1]
+        window = (y, x, stop[0] - start[0], stop[1] - start[1])
+        photos = torch.from_numpy(self._photos()).permute(0, 3, 1, 2).float() / 255
+        noise = (torch.from_numpy(level) for level in noise_pyramid(generator, self))
+        levels = with_noise(pyramid(generator, photos, window), list(noise))
+        return [level.numpy() for level in levels]
+
+    def inputs(self, generator: Generator) -> dict[str, npt.NDArray[Any]]:
+        """Return what the program gets for it."""
+        values = {"window": (*self.corner, *self.size), "origin": self.shift, "seed": self.seed}
+        inputs = {name: np.array(value, dtype=np.int64) for name, value in values.items()}
+        return inputs | {"content": self._photos()} | self.statistics(generator)
+
+    def statistics(self, generator: Generator) -> dict[str, Float]:
+        """Return the statistics that go in, if the generator takes any: close to its own."""
+        if not generator.normalized_channels:
+            return {}
+        measured = Statistics()
+        if self.given:
+            with torch.inference_mode():
+                generator.run([torch.from_numpy(x) for x in self.pyramid(generator)], measured)
+            return {"statistics": (1.1 * measured.all()).numpy()}
+        return {"statistics": np.empty((0, generator.normalized_channels, 2), np.float32)}
+
+    def _photos(self) -> npt.NDArray[np.uint8]:
+        """Return uint8 (N, H, W, 3), as smooth as photos, with edges and pixel noise."""
+        rng = np.random.default_rng(self.seed[0] % 2**32)
+        y, x = np.ogrid[: self.content[0], : self.content[1]]
+        phase = rng.uniform(0, 6, (len(self.seed), 1, 1, 3))
+        waves = np.sin(y[..., None] / 23 + phase) + np.sign(np.sin(x[..., None] / 31 + 2 * phase))
+        noisy = 128 + 50 * waves + rng.normal(0, 8, (len(self.seed), *self.content, 3))
+        return noisy.clip(0, 255).astype(np.uint8)
+
+
+Call = TextureCall | StyleCall
+
+TEXTURE_CALLS = (
+    TextureCall((0,), (0, 0), (256, 256)),
+    TextureCall((1,), (0, 0), (1, 1)),
+    TextureCall((2,), (5, -3), (17, 333)),
+    TextureCall((3, 4, 2**63 - 1), (-1000, 77), (37, 41)),
+    TextureCall((5,), (10**9 + 1, -(10**9) - 7), (40, 24)),
+    TextureCall((6,), (-9, 4), (64, 1024)),
+    TextureCall((7,), (3, 3), (530, 518)),
+    TextureCall((8,), (-5, 11), (90, 70), (2, 3)),
+    TextureCall((9,), (0, 21), (33, 70), (0, 1)),
 )
 """Odd, tiny, smaller than the halo, wide, large, batch of 3, far away, periodic."""
 
+STYLE_CALLS = (
+    StyleCall((0,), (256, 256), (0, 0), (256, 256)),
+    StyleCall((1,), (1, 1), (0, 0), (1, 1)),
+    StyleCall((2,), (17, 333), (0, 0), (17, 333)),
+    StyleCall((3, 4, 2**63 - 1), (61, 83), (0, 0), (61, 83)),
+    StyleCall((5,), (301, 277), (113, 51), (77, 129)),
+    StyleCall((6,), (300, 500), (150, 170), (37, 141), (10**6 + 1, 333)),
+    StyleCall((7,), (140, 90), (-20, 30), (190, 100), (-9, 77)),
+    StyleCall((8, 9), (97, 130), (5, 7), (80, 101), given=True),
+)
+"""Whole, tiny, smaller than the halo, odd, a part, a part of a larger picture, beyond the edges;
+statistics measured and given."""
+
+CALLS: dict[str, tuple[Call, ...]] = {"texture": TEXTURE_CALLS, "style": STYLE_CALLS}
+
 
 def prove(generator: Generator, core: bytes, program: bytes) -> Parity:
-    """Compare the trained network, BatchNorm and all, with what was exported from it.
+    """Compare the trained network, norms and all, with what was exported from it.
 
     Args:
         generator: in evaluation mode.
-        core: the serialized graph from noise to floats.
-        program: the serialized graph from integers to pixels.
+        core: the serialized graph from a pyramid to floats.
+        program: the serialized graph from integers, or photos, to pixels.
 
     Raises:
         ParityError: a float differs by more than 1e-4 or a pixel by more than one level.
     """
     core_session, program_session = _session(core), _session(program)
+    calls = CALLS[generator.config.kind]
     float_errors, pixel_errors = [], []
-    for window in WINDOWS:
-        pyramid = noise_pyramid(generator, window)
-        expected = _run_torch(generator, pyramid)
-        floats = core_session.run(None, {f"noise_{k}": z for k, z in enumerate(pyramid)})[0]
-        float_errors.append(_distance(floats, expected, window))
-        pixels = program_session.run(None, inputs(window, generator.config.stride))[0]
-        expected_pixels = _pixels(expected, window, generator.config.stride)
-        pixel_errors.append(_distance(pixels, expected_pixels, window))
+    for call in calls:
+        inputs = call.pyramid(generator)
+        statistics = call.statistics(generator) if isinstance(call, StyleCall) else {}
+        expected = _run_torch(generator, inputs, statistics)
+        levels = {f"level_{k}": level for k, level in enumerate(inputs)}
+        floats = core_session.run(["float_image"], levels | statistics)[0]
+        float_errors.append(_distance(floats, expected, call))
+        pixels = program_session.run(["image"], call.inputs(generator))[0]
+        expected_pixels = _pixels(expected, call, generator.config.stride)
+        pixel_errors.append(_distance(pixels, expected_pixels, call))
     # Unlike Python's, numpy's maximum of anything and nan is nan, which fails the comparison.
     float_error, pixel_error = float(np.max(float_errors)), int(np.max(pixel_errors))
     if not float_error <= MAX_FLOAT_ERROR or pixel_error > MAX_PIXEL_ERROR:
@@ -74,35 +166,29 @@ def prove(generator: Generator, core: bytes, program: bytes) -> Parity:
             f"{MAX_FLOAT_ERROR:g}) and {pixel_error} levels of 255 (allowed: {MAX_PIXEL_ERROR}); "
             "no file was written"
         )
-    return Parity(windows=len(WINDOWS), float_error=float_error, pixel_error=pixel_error)
+    return Parity(windows=len(calls), float_error=float_error, pixel_error=pixel_error)
 
 
-def noise_pyramid(generator: Generator, window: Window) -> list[Float]:
+def noise_pyramid(generator: Generator, call: Call) -> list[Float]:
     """Evaluate the reference noise around a window widened to whole strides, finest level first."""
     config = generator.config
-    start, stop = _aligned(window, config.stride)
+    start, stop = _aligned(call, config.stride)
+    repeats = call.period_in_strides if isinstance(call, TextureCall) else (0, 0)
     pyramid = []
     for level, halo in enumerate(generator.halos):
         axes = []
-        for begin, end, strides in zip(start, stop, window.period_in_strides, strict=True):
+        for begin, end, strides in zip(start, stop, repeats, strict=True):
             axis = np.arange(begin // 2**level - halo, end // 2**level + halo, dtype=np.int64)
             period = strides * config.stride // 2**level
             axes.append(axis % period if period else axis)
-        seed = np.array(window.seed, dtype=np.int64)
+        seed = np.array(call.seed, dtype=np.int64)
         pyramid.append(noise(seed, level, config.noise_channels, axes[0], axes[1]))
     return pyramid
 
 
-def inputs(window: Window, stride: int) -> dict[str, npt.NDArray[np.int64]]:
-    """Return what the program is fed with for a window."""
-    period = [strides * stride for strides in window.period_in_strides]
-    values = {"seed": window.seed, "origin": window.origin, "size": window.size, "period": period}
-    return {name: np.array(value, dtype=np.int64) for name, value in values.items()}
-
-
-def _aligned(window: Window, stride: int) -> tuple[list[int], list[int]]:
-    start = [origin // stride * stride for origin in window.origin]
-    ends = (origin + size for origin, size in zip(window.origin, window.size, strict=True))
+def _aligned(call: Call, stride: int) -> tuple[list[int], list[int]]:
+    start = [origin // stride * stride for origin in call.origin]
+    ends = (origin + size for origin, size in zip(call.origin, call.size, strict=True))
     return start, [-(-end // stride) * stride for end in ends]
 
 
@@ -112,24 +198,25 @@ def _session(model: bytes) -> Any:  # noqa: ANN401 - onnxruntime has no annotati
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def _run_torch(generator: Generator, pyramid: list[Float]) -> Float:
+def _run_torch(generator: Generator, pyramid: list[Float], statistics: dict[str, Float]) -> Float:
+    given = {name: torch.from_numpy(value) for name, value in statistics.items()}
     with torch.inference_mode():
-        image = generator(*(torch.from_numpy(level) for level in pyramid))
-    return image.numpy()  # type: ignore[no-any-return]
+        levels = [torch.from_numpy(level) for level in pyramid]
+        return generator.run(levels, Statistics(given.get("statistics"))).numpy()
 
 
-def _pixels(image: Float, window: Window, stride: int) -> npt.NDArray[np.uint8]:
+def _pixels(image: Float, call: Call, stride: int) -> npt.NDArray[np.uint8]:
     """Crop and round as the program's epilogue does; uint8 (N, h, w, 3)."""
-    (top, left), (height, width) = (v % stride for v in window.origin), window.size
+    (top, left), (height, width) = (v % stride for v in call.origin), call.size
     cropped = image[:, :, top : top + height, left : left + width]
     levels: npt.NDArray[np.uint8] = np.clip(cropped * 255 + 0.5, 0, 255).astype(np.uint8)
     return levels.transpose(0, 2, 3, 1)
 
 
-def _distance(actual: npt.NDArray[Any], expected: npt.NDArray[Any], window: Window) -> float:
+def _distance(actual: npt.NDArray[Any], expected: npt.NDArray[Any], call: Call) -> float:
     if actual.shape != expected.shape:
         raise ParityError(
-            f"the exported graph returns shape {actual.shape} for {window}, "
+            f"the exported graph returns shape {actual.shape} for {call}, "
             f"the network {expected.shape}; no file was written"
         )
     return float(np.abs(actual.astype(np.float64) - expected.astype(np.float64)).max())

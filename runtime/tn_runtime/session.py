@@ -40,8 +40,10 @@ INPUTS: dict[str, Ports] = {
     },
 }
 OUTPUTS: Ports = {"image": ("tensor(uint8)", 4)}
-STATISTICS: Ports = {"statistics": ("tensor(float)", 3)}
-"""Both of the inputs and the outputs of a model with normalised channels."""
+GIVEN: Ports = {"statistics": ("tensor(float)", 3)}
+MEASURED: Ports = {"measured": ("tensor(float)", 3)}
+"""One more input and output of a model with normalised channels. In ONNX, no two values of a graph
+have one name."""
 
 NO_FOLDER = str(MODELS / "no-external-data")
 """A folder that does not exist, for data outside the model file to be looked for in."""
@@ -83,12 +85,12 @@ class Model:
         """Run a model with normalised channels once, for what it measured of them.
 
         Returns:
-            `statistics`, float32 (N, normalized_channels, 2), mean and variance.
+            `measured`, float32 (N, normalized_channels, 2), mean and variance.
 
         Raises:
             ModelError: ONNX Runtime failed.
         """
-        return np.asarray(self._fetch("statistics", inputs), np.float32)
+        return np.asarray(self._fetch("measured", inputs), np.float32)
 
     def _fetch(self, output: str, inputs: dict[str, NDArray[np.generic]]) -> NDArray[np.generic]:
         try:
@@ -257,9 +259,9 @@ def _spec(session: Any, path: Path) -> ModelSpec:  # noqa: ANN401 - untyped pack
         spec = ModelSpec.from_json(text)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
-    statistics = STATISTICS if spec.normalized_channels else {}
-    _check_ports(path, "inputs", INPUTS[spec.kind] | statistics, session.get_inputs())
-    _check_ports(path, "outputs", OUTPUTS | statistics, session.get_outputs())
+    given, measured = (GIVEN, MEASURED) if spec.normalized_channels else ({}, {})
+    _check_ports(path, "inputs", INPUTS[spec.kind] | given, session.get_inputs())
+    _check_ports(path, "outputs", OUTPUTS | measured, session.get_outputs())
     return spec
 
 

@@ -38,7 +38,7 @@ def program(tiny_model_bytes):
 @pytest.mark.parametrize("join_norm", [True, False])
 def test_folding_is_exact(join_norm):
     generator = untrained(GeneratorConfig(widths=(12, 16, 8), join_norm=join_norm))
-    noise = [torch.rand(shape) for shape in generator.noise_shapes(2, 16, 24)]
+    noise = [torch.rand(shape) for shape in generator.input_shapes(2, 16, 24)]
     network = folded(generator)
     assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in network.modules())
     with torch.no_grad():

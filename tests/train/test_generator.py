@@ -58,7 +58,7 @@ def test_wrapped_noise_equals_circular_convolution(config: GeneratorConfig, bloc
 def test_noise_is_uniform_in_shape_and_seeded():
     generator = Generator(GeneratorConfig())
     z = noise.draw(generator, 2, 64, 96, torch.Generator().manual_seed(7))
-    assert [level.shape for level in z] == generator.noise_shapes(2, 64, 96)
+    assert [level.shape for level in z] == generator.input_shapes(2, 64, 96)
     assert all(level.min() >= 0 and level.max() < 1 for level in z)
     assert abs(z[0].mean() - 0.5) < 0.01
     again = noise.draw(generator, 2, 64, 96, torch.Generator().manual_seed(7))

@@ -32,6 +32,11 @@ class GeneratorConfig:
     """A norm on both branches right before each concatenation."""
 
     @property
+    def kind(self) -> Literal["texture", "style"]:
+        """What such a generator makes."""
+        return "style" if self.content_channels else "texture"
+
+    @property
     def levels(self) -> int:
         """K, the number of scales."""
         return len(self.widths)

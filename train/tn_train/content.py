@@ -20,22 +20,26 @@ def mirror(pictures: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     return pictures[..., _mirrored(rows, height)[:, None], _mirrored(columns, width)]
 
 
-def pyramid(generator: Generator, photos: Tensor) -> list[Tensor]:
+def pyramid(
+    generator: Generator, photos: Tensor, window: tuple[int, int, int, int] | None = None
+) -> list[Tensor]:
     """Return the photos at every level of a generator, with its halos.
 
     Args:
         generator: says how many levels and what halos; it is not run.
-        photos: float32 (N, 3, H, W), RGB in [0, 1]; H and W are multiples of the stride.
+        photos: float32 (N, 3, H, W), RGB in [0, 1].
+        window: (y, x, height, width) within the photos or beyond, pixels; all of them without it.
+            Height and width are multiples of the stride.
 
     Returns:
-        Finest level first, float32 (N, 3, H / 2^k + 2 halo_k, W / 2^k + 2 halo_k).
+        Finest level first, float32 (N, 3, height / 2^k + 2 halo_k, width / 2^k + 2 halo_k).
     """
-    height, width = photos.shape[-2:]
+    y, x, height, width = window or (0, 0, *photos.shape[-2:])
     # The coarsest level reaches furthest, by whole strides: its halo in pixels serves all levels.
     margin = generator.halo
-    level = mirror(
-        photos, torch.arange(-margin, height + margin), torch.arange(-margin, width + margin)
-    )
+    rows = torch.arange(y - margin, y + height + margin)
+    columns = torch.arange(x - margin, x + width + margin)
+    level = mirror(photos, rows, columns)
     levels = []
     for halo in generator.halos:
         crop = margin - halo

@@ -118,12 +118,12 @@ class Generator(nn.Module):
             x = self.joins[level](x, self.branches[level](pyramid[level], statistics), statistics)
         return self.to_rgb(x)  # type: ignore[no-any-return]
 
-    def noise_shapes(self, batch: int, height: int, width: int) -> list[tuple[int, int, int, int]]:
-        """Return the shapes of the noise for a window whose sides are multiples of the stride."""
+    def input_shapes(self, batch: int, height: int, width: int) -> list[tuple[int, int, int, int]]:
+        """Return the shapes of the pyramid for a window whose sides are multiples of the stride."""
         return [
             (
                 batch,
-                self.config.noise_channels,
+                self.config.content_channels + self.config.noise_channels,
                 height // 2**level + 2 * halo,
                 width // 2**level + 2 * halo,
             )
