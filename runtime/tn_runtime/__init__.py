@@ -1,9 +1,11 @@
 """Run texture-network models with ONNX Runtime: no torch, no onnx.
 
-from tn_runtime import load, synthesize
+from tn_runtime import load, stylize, synthesize
 
 model = load("texture.onnx")
 picture = synthesize(model, size=(1024, 1024), seed=7)  # uint8 (1024, 1024, 3)
+
+painting = stylize(load("style.onnx"), photo)  # uint8 or uint16 (H, W, 3 or 4), as the photo
 """
 
 from typing import TYPE_CHECKING, Any
@@ -13,13 +15,15 @@ from tn_runtime.version import __version__
 if TYPE_CHECKING:
     from tn_runtime.generate import bands, synthesize
     from tn_runtime.session import Model, load
+    from tn_runtime.stylization import stylize
 
-__all__ = ["Model", "__version__", "bands", "load", "synthesize"]
+__all__ = ["Model", "__version__", "bands", "load", "stylize", "synthesize"]
 
 _HOMES = {
     "Model": "tn_runtime.session",
     "load": "tn_runtime.session",
     "bands": "tn_runtime.generate",
+    "stylize": "tn_runtime.stylization",
     "synthesize": "tn_runtime.generate",
 }
 

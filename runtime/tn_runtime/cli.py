@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from tn_runtime import console
+from tn_runtime.console import STDOUT
 from tn_runtime.errors import RequestError, TextureNetworksError
-from tn_runtime.providers import ProviderChoice
+from tn_runtime.options import JsonOption, ModelArgument, ProviderOption, ThreadsOption
+from tn_runtime.style_cli import style
 from tn_runtime.version import __version__
 
 if TYPE_CHECKING:
@@ -32,16 +34,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-STDOUT = Path("-")
-
 MAX_SEEDS = 100_000
 """Of one command; a range with a digit too many is a slip, not a wish."""
 
 VERDICTS = {True: "runs", False: "does not run", None: "not tried"}
-
-
-ModelArgument = Annotated[str, typer.Argument(help="A .onnx file, or a name out of `models`.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, for machines.")]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,12 +112,8 @@ def texture(
     origin: Annotated[
         str, typer.Option(metavar="X,Y", help="Where the picture lies on the endless plane.")
     ] = "0,0",
-    provider: Annotated[
-        ProviderChoice, typer.Option(help="auto takes CUDA where it really works.")
-    ] = "auto",
-    threads: Annotated[
-        int | None, typer.Option(help="Of the CPU; the pixels do not depend on it.")
-    ] = None,
+    provider: ProviderOption = "auto",
+    threads: ThreadsOption = None,
     json_: JsonOption = False,
 ) -> None:
     """Make a picture of any size: a window of an endless texture, or one that tiles."""
@@ -141,12 +133,15 @@ def texture(
 
     loaded = load(model, provider, threads)
     check_request(loaded, job.size, job.seeds, job.origin, job.period)  # of all files at once
-    announce(loaded, provider)
+    console.announce(loaded, provider)
     started = time.perf_counter()
     outcome = make_all(loaded, job)
     report(loaded, job, outcome, time.perf_counter() - started, json_)
     if outcome.failed:
         raise typer.Exit(console.SOME_FAILED)
+
+
+app.command()(style)
 
 
 @app.command()
@@ -330,13 +325,6 @@ def provenance(model: "Model", job: Job, seeds: range) -> dict[str, str]:
     }
 
 
-def announce(model: "Model", asked: ProviderChoice) -> None:
-    """Say on stderr which device `auto` took."""
-    if asked == "auto":
-        reason = f": {model.fallback}" if model.fallback else ""
-        console.note(f"runs on {model.provider.upper()}{reason}")
-
-
 def report(model: "Model", job: Job, outcome: Outcome, seconds: float, as_json: bool) -> None:
     """Print the one line of output."""
     names = [str(path) for path, _ in outcome.made]
@@ -396,17 +384,11 @@ def flatten(facts: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
 
 
 @contextlib.contextmanager
-def progress_bar(path: Path) -> "Iterator[Progress | None]":
+def progress_bar(path: Path) -> "Iterator[Progress]":
     """Show a bar on stderr if that is a terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress as Bar
-
-    with Bar(console=Console(stderr=True), transient=True, redirect_stdout=False) as bar:
-        task = bar.add_task(path.name)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    with console.bars() as bars:
+        task = bars.add_task(path.name)
+        yield lambda done, total: bars.update(task, completed=done, total=total)
 
 
 def main() -> NoReturn:

@@ -4,16 +4,26 @@ Exit codes: 0 done, 1 some of several inputs failed (the rest is done) or a proo
 can mend it, 130 interrupted, 143 terminated (SIGTERM, or SIGHUP as a terminal closes).
 """
 
+import contextlib
 import io
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
 from tn_runtime.errors import TextureNetworksError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+
+    from tn_runtime.session import Model
+
+STDIN = STDOUT = Path("-")
+"""What stands for a stream in the place of a file's name."""
 
 EXTRAS = {"tn-train": "train", "tn-export": "export", "tn-bench": "bench"}
 """What a command needs, all of it."""
@@ -46,6 +56,25 @@ def note_error(message: str) -> None:
 def result(line: str) -> None:
     """Print one line of the result on stdout."""
     print(line)  # noqa: T201 - the place that prints to stdout
+
+
+def announce(model: "Model", asked: str) -> None:
+    """Say on stderr which device `auto` took."""
+    if asked == "auto":
+        reason = f": {model.fallback}" if model.fallback else ""
+        note(f"runs on {model.provider.upper()}{reason}")
+
+
+@contextlib.contextmanager
+def bars() -> "Iterator[Bars]":
+    """Show progress bars on stderr, if that is a terminal, until the body ends."""
+    from rich.console import Console  # noqa: PLC0415 - --help must not wait for it
+    from rich.progress import Progress as Bars  # noqa: PLC0415
+
+    hidden = not sys.stderr.isatty()
+    stderr = Console(stderr=True)
+    with Bars(console=stderr, transient=True, redirect_stdout=False, disable=hidden) as shown:
+        yield shown
 
 
 def run(app: typer.Typer) -> NoReturn:

@@ -4,6 +4,7 @@ import dataclasses
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -17,6 +18,12 @@ INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
 MAX_SIDE = 2**31 - 1
 """Pixels; no picture format goes beyond."""
+
+WAYS = {
+    "texture": "it takes no photo: tn-run texture MODEL -o OUT (in Python, synthesize)",
+    "style": "it stylises photos: tn-run style MODEL PHOTO -o OUT (in Python, stylize)",
+}
+"""What each kind of model is for."""
 
 Progress = Callable[[int, int], None]
 """Called with the number of tiles done and the number of all."""
@@ -108,18 +115,16 @@ def check_request(
     """Return what is asked for, if it can be served; sizes and places as in `synthesize`.
 
     Raises:
-        RequestError: it cannot be served.
+        RequestError: it cannot be served, or the model is none of textures.
     """
+    check_kind(model, "texture")
     height, width = _pair("size", size)
     y, x = _pair("origin", origin)
     if not all(1 <= side <= MAX_SIDE for side in (height, width)):
         raise RequestError(f"size {width}x{height} is out of range; each side is 1 to {MAX_SIDE}")
-    numbers = [_integer("seed", seed) for seed in seeds]
+    numbers = [check_seed(seed) for seed in seeds]
     if not numbers:
         raise RequestError("there is no seed; give at least one")
-    for seed in (min(numbers), max(numbers)):
-        if not INT64_MIN <= seed <= INT64_MAX:
-            raise RequestError(f"seed {seed} is out of range; it is -2^63 to 2^63-1")
     margin = model.spec.halo + model.spec.stride
     for start, side in ((y, height), (x, width)):
         if start - margin < INT64_MIN or start + side + margin > INT64_MAX:
@@ -133,6 +138,29 @@ def check_request(
     return Request(numbers, Window(y, x, height, width), repeats)
 
 
+def check_kind(model: Model, kind: Literal["texture", "style"]) -> None:
+    """Refuse a model of the other kind.
+
+    Raises:
+        RequestError: it is one.
+    """
+    if model.spec.kind == kind:
+        return
+    raise RequestError(f"{model.path} is a {model.spec.kind} model; {WAYS[model.spec.kind]}")
+
+
+def check_seed(seed: int) -> int:
+    """Return a seed as Python's own integer.
+
+    Raises:
+        RequestError: not an int64.
+    """
+    number = check_integer("seed", seed)
+    if not INT64_MIN <= number <= INT64_MAX:
+        raise RequestError(f"seed {number} is out of range; it is -2^63 to 2^63-1")
+    return number
+
+
 def _pair(name: str, values: tuple[int, int]) -> tuple[int, int]:
     try:
         first, second = values
@@ -140,10 +168,15 @@ def _pair(name: str, values: tuple[int, int]) -> tuple[int, int]:
         raise RequestError(
             f"{name} {values!r:.60} is no pair; give (vertical, horizontal)"
         ) from error
-    return _integer(name, first), _integer(name, second)
+    return check_integer(name, first), check_integer(name, second)
 
 
-def _integer(name: str, value: int) -> int:
+def check_integer(name: str, value: int) -> int:
+    """Return a whole number as Python's own integer.
+
+    Raises:
+        RequestError: it is none.
+    """
     try:
         return operator.index(value)
     except TypeError as error:

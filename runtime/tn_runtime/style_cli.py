@@ -1,0 +1,163 @@
+"""tn-run style: what it is asked for, and what it says.
+
+Heavy imports stay inside the command, so that --help answers at once.
+"""
+
+import json
+import re
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from tn_runtime import console
+from tn_runtime.console import STDIN, STDOUT
+from tn_runtime.errors import RequestError
+from tn_runtime.options import JsonOption, ModelArgument, ProviderOption, ThreadsOption
+
+if TYPE_CHECKING:
+    from tn_runtime.session import Model
+    from tn_runtime.style_job import Outcome, StyleJob
+
+FormatChoice = Literal["png", "jpg", "webp", "tiff"]
+
+NAMED = 3
+"""So many of the photos that failed are named again at the end."""
+
+
+def style(
+    model: ModelArgument,
+    photos: Annotated[
+        list[str],
+        typer.Argument(metavar="PHOTO...", help="Files, or folders to search; - is stdin."),
+    ],
+    output: Annotated[
+        str,
+        typer.Option(
+            "-o", "--output", help="A file for one photo, - for PNG on stdout, or a folder."
+        ),
+    ],
+    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
+    strength: Annotated[float, typer.Option(help="0, the photo, to 1, the painting.")] = 1.0,
+    keep_colors: Annotated[
+        bool, typer.Option("--keep-colors", help="Keep the photo's colours, change its luma.")
+    ] = False,
+    stroke_scale: Annotated[
+        float, typer.Option(help="0.25 to 8: above 1 for broader strokes, below for finer ones.")
+    ] = 1.0,
+    max_size: Annotated[
+        int | None, typer.Option(help="Reduce larger photos to this longest side, pixels.")
+    ] = None,
+    max_pixels: Annotated[
+        str | None, typer.Option(help="Read photos up to this size, as in 400MP.")
+    ] = None,
+    format_: Annotated[
+        FormatChoice | None,
+        typer.Option("--format", help="Of all outputs; else each photo's own, or PNG."),
+    ] = None,
+    quality: Annotated[int | None, typer.Option(help="Of JPEG and WebP, 1 to 100.")] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Make again what is in the output folder.")
+    ] = False,
+    provider: ProviderOption = "auto",
+    threads: ThreadsOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Stylise photos of any size: one, several, or all in a folder and below it.
+
+    In an output folder, pictures that are there already are skipped, so that an interrupted run
+    can be started again; an output file is replaced.
+    """
+    check_streams(photos, output, json_)
+
+    from tn_runtime.generate import check_kind  # noqa: PLC0415
+    from tn_runtime.session import load  # noqa: PLC0415
+    from tn_runtime.style_job import StyleJob, run  # noqa: PLC0415
+    from tn_runtime.stylization import Options  # noqa: PLC0415
+    from tn_runtime.worklist import plan  # noqa: PLC0415
+
+    job = StyleJob(
+        plan([Path(photo) for photo in photos], output, f".{format_}" if format_ else None),
+        Options(seed, strength, keep_colors, stroke_scale),
+        max_size,
+        parse_pixels(max_pixels) if max_pixels else None,
+        quality,
+        overwrite,
+    )
+    job.check()
+    loaded = load(model, provider, threads)
+    check_kind(loaded, "style")
+    console.announce(loaded, provider)
+    started = time.perf_counter()
+    outcome = run(job, loaded)
+    report(loaded, job, outcome, output, time.perf_counter() - started, json_)
+    if outcome.failed:
+        raise typer.Exit(console.SOME_FAILED)
+
+
+def check_streams(photos: list[str], output: str, as_json: bool) -> None:
+    """Refuse terminals where pictures should be, and two things on one stream.
+
+    Raises:
+        RequestError: one of these.
+    """
+    if str(STDIN) in photos and sys.stdin.isatty():
+        raise RequestError(
+            "- would read a photo from the terminal; send a file to it, as in < a.jpg"
+        )
+    if output != str(STDOUT):
+        return
+    if as_json:
+        raise RequestError("-o - and --json both want stdout; name a file, or leave --json out")
+    if sys.stdout.isatty():
+        raise RequestError("-o - would write a PNG to the terminal; send it to a file or a pipe")
+
+
+def parse_pixels(text: str) -> int:
+    """Return the number of "N" or of "N MP", millions.
+
+    Raises:
+        RequestError: neither.
+    """
+    match = re.fullmatch(r"0*([1-9]\d{0,11})(MP)?", text, re.IGNORECASE)
+    if match is None:
+        raise RequestError(f"--max-pixels {text!r} is no number of pixels; give 400MP or 400000000")
+    return int(match[1]) * (10**6 if match[2] else 1)
+
+
+def report(
+    model: "Model", job: "StyleJob", outcome: "Outcome", output: str, seconds: float, as_json: bool
+) -> None:
+    """Print the one line of output."""
+    if as_json:
+        facts = {
+            "outputs": [str(path) for path in outcome.made],
+            "skipped": [str(path) for path in outcome.skipped],
+            "failed": outcome.failed,
+            "model": model.spec.name,
+            "sha256": model.sha256,
+            "provider": model.provider,
+            "seconds": round(seconds, 3),
+            **job.settings(),
+        }
+        console.result(json.dumps(facts))
+    elif output != str(STDOUT):
+        parts = summary(outcome) if job.worklist.into_folder else ""
+        console.result(f"{output}{parts}: {seconds:.2f} s on {model.provider.upper()}")
+
+
+def summary(outcome: "Outcome") -> str:
+    """Say in a few words what became of the photos."""
+    count = len(outcome.made)
+    parts = [f"{count} photo" if count == 1 else f"{count} photos"]
+    if outcome.skipped:
+        parts.append(
+            f"{len(outcome.skipped)} skipped as done before (--overwrite makes them again)"
+        )
+    if outcome.failed:
+        names = [each["photo"] for each in outcome.failed]
+        more = ", ..." if len(names) > NAMED else ""
+        parts.append(f"{len(names)} failed ({', '.join(names[:NAMED])}{more})")
+    return ": " + ", ".join(parts)

@@ -1,0 +1,170 @@
+"""Photos stylised one after the other: what is there is skipped, what is broken is reported."""
+
+import dataclasses
+import hashlib
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tn_runtime import console
+from tn_runtime.console import STDIN, STDOUT
+from tn_runtime.errors import PictureError, RequestError, TextureNetworksError
+from tn_runtime.generate import Progress
+from tn_runtime.image import MAX_PIXELS, check_output, read_bytes
+from tn_runtime.photo import (
+    check_photo_output,
+    decode_photo,
+    keeps_alpha,
+    write_photo,
+    write_photo_stdout,
+)
+from tn_runtime.session import Model
+from tn_runtime.stylization import Options, check_max_size, reduced, stylized_bands
+from tn_runtime.version import __version__
+from tn_runtime.worklist import Errand, Worklist
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+
+LOSSY = {".jpg", ".jpeg", ".webp"}
+"""Formats that have a quality."""
+
+
+@dataclass
+class Outcome:
+    """What became of the photos."""
+
+    made: list[Path]
+    skipped: list[Path]
+    failed: list[dict[str, str]]
+    """Of each: `photo` and `output`, their names, and `error`, why."""
+
+
+@dataclass(frozen=True)
+class StyleJob:
+    """What a `style` command asks for."""
+
+    worklist: Worklist
+    options: Options
+    max_size: int | None
+    """Pixels of the longest side, see `stylize`."""
+    max_pixels: int | None
+    """Of a photo that is read; None: as many as `read_photo` takes."""
+    quality: int | None
+    overwrite: bool
+
+    def check(self) -> None:
+        """Refuse what cannot be done, before anything is loaded.
+
+        Raises:
+            RequestError: an option out of range, or one that has no effect.
+            PictureError: an unknown suffix.
+        """
+        check_max_size(self.max_size)
+        if self.quality is not None and not 1 <= self.quality <= 100:
+            raise RequestError(f"quality {self.quality} is out of range; it is 1 to 100")
+        if self.worklist.into_folder:
+            return
+        [errand] = self.worklist.errands
+        if errand.output != STDOUT:
+            check_output(errand.output, 1, 1)
+        if self.quality is not None and errand.output.suffix.lower() not in LOSSY:
+            raise RequestError("--quality is for JPEG and WebP, and has no effect on this output")
+
+    def settings(self) -> dict[str, Any]:
+        """Return the options, as they are reported."""
+        return {**dataclasses.asdict(self.options), "max_size": self.max_size}
+
+
+def run(job: StyleJob, model: Model) -> Outcome:
+    """Stylise each photo; one of several that fails does not stop the rest.
+
+    Raises:
+        TextureNetworksError: the only photo failed.
+        MemoryError: the only photo is too large.
+    """
+    outcome = Outcome([], [], [])
+    errands = job.worklist.errands
+    with console.bars() as bars:
+        overall = bars.add_task("photos", total=len(errands), visible=len(errands) > 1)
+        for errand in errands:
+            if job.worklist.into_folder and not job.overwrite and errand.output.exists():
+                outcome.skipped.append(errand.output)
+            else:
+                _attempt(job, model, errand, outcome, bars)
+            bars.advance(overall)
+    return outcome
+
+
+def _attempt(job: StyleJob, model: Model, errand: Errand, outcome: Outcome, bars: "Bars") -> None:
+    tiles = bars.add_task(errand.photo.name, total=None)
+    try:
+        stylize_file(
+            job, model, errand, lambda done, total: bars.update(tiles, completed=done, total=total)
+        )
+    except (TextureNetworksError, MemoryError) as error:
+        if len(job.worklist.errands) == 1:
+            raise
+        reason = str(error) or "out of memory"
+        console.note_error(reason)
+        failed = {"photo": str(errand.photo), "output": str(errand.output), "error": reason}
+        outcome.failed.append(failed)
+    else:
+        outcome.made.append(errand.output)
+    bars.remove_task(tiles)
+
+
+def stylize_file(job: StyleJob, model: Model, errand: Errand, progress: Progress | None) -> None:
+    """Stylise one photo.
+
+    Raises:
+        PictureError: it cannot be read, or its output not be written.
+        ModelError: the model failed.
+    """
+    data, name = _read(errand.photo), _shown(errand.photo)
+    photo = reduced(decode_photo(data, name, job.max_pixels or MAX_PIXELS), job.max_size)
+    metadata = provenance(job, model, name, hashlib.sha256(data).hexdigest())
+    del data
+    bands = stylized_bands(model, photo, job.options, progress)
+    if errand.output == STDOUT:
+        write_photo_stdout(photo, bands, metadata)
+        return
+    check_photo_output(errand.output, photo)
+    if photo.has_alpha and not keeps_alpha(errand.output):
+        console.note(f"{errand.output} is without the photo's alpha; .png, .webp, .tiff keep it")
+    if job.worklist.into_folder:
+        _make_folder(errand.output.parent)
+    write_photo(errand.output, photo, bands, metadata, job.quality)
+
+
+def provenance(job: StyleJob, model: Model, name: str, sha256: str) -> dict[str, str]:
+    """Return what the picture keeps, enough to make it again."""
+    options = job.options
+    return {
+        "Software": f"texture-networks {__version__}",
+        "Model": model.spec.name,
+        "Model-SHA256": model.sha256,
+        "Photo": Path(name).name,
+        "Photo-SHA256": sha256,
+        "Seed": str(options.seed),
+        "Strength": str(options.strength),
+        "Keep-Colors": "yes" if options.keep_colors else "no",
+        "Stroke-Scale": str(options.stroke_scale),
+        "Max-Size": str(job.max_size or "none"),
+    }
+
+
+def _shown(photo: Path) -> str:
+    return "stdin" if photo == STDIN else str(photo)
+
+
+def _read(photo: Path) -> bytes:
+    return sys.stdin.buffer.read() if photo == STDIN else read_bytes(photo)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PictureError(f"{folder} cannot be made: {error.strerror or error}") from error

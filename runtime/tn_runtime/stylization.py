@@ -1,0 +1,316 @@
+"""The verb `stylize`: a photo repainted, checked, cut into tiles, run and put together."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tn_runtime import tiling
+from tn_runtime.detail import LUMA, with_detail
+from tn_runtime.errors import ModelError, RequestError
+from tn_runtime.generate import Progress, check_integer, check_kind, check_seed
+from tn_runtime.photo import Photo
+from tn_runtime.pixels import Pixels
+from tn_runtime.resampling import Rows, Scroll, resampled
+from tn_runtime.session import Model
+from tn_runtime.tiling import Window
+
+TILE = 512
+"""Pixels, the largest side of a tile."""
+
+REFERENCE_PIXELS = 2**20
+"""At most so many are measured for the statistics that all tiles of a photo share."""
+
+BLENDED_PIXELS = 2**19
+"""So many are blended with the photo at once, in numbers of 64 bits."""
+
+STROKE_SCALES = (0.25, 8.0)
+"""The smallest and the largest."""
+
+Size = tuple[int, int]
+"""(height, width), pixels."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a photo is stylised; checked when it is made.
+
+    Raises:
+        RequestError: a value that cannot be served.
+    """
+
+    seed: int = 0
+    """Of the noise, int64."""
+    strength: float = 1.0
+    """From 0, the photo, to 1, the stylised picture."""
+    keep_colors: bool = False
+    """Take the luma of the stylised picture, and the colours of the photo."""
+    stroke_scale: float = 1.0
+    """How much larger than in training the strokes are, relative to the picture."""
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
+        if not 0 <= self.strength <= 1:  # NaN is not, either
+            raise RequestError(f"strength {self.strength:g} is out of range; it is 0 to 1")
+        finest, broadest = STROKE_SCALES
+        if not finest <= self.stroke_scale <= broadest:
+            raise RequestError(
+                f"stroke scale {self.stroke_scale:g} is out of range; it is {finest:g}, fine "
+                f"strokes at {1 / finest**2:g} times the work, to {broadest:g}, broad ones"
+            )
+
+
+def stylize(
+    model: Model,
+    photo: NDArray[np.uint8] | NDArray[np.uint16],
+    seed: int = 0,
+    strength: float = 1.0,
+    keep_colors: bool = False,
+    stroke_scale: float = 1.0,
+    max_size: int | None = None,
+) -> NDArray[Any]:
+    """Repaint a photo, whole in memory.
+
+    Args:
+        model: of kind style.
+        photo: uint8 or uint16 (H, W, 3 or 4), sRGB; a fourth channel, alpha, is kept as it is.
+        seed: of the noise, int64.
+        strength: 0 to 1: photo + strength * (stylised - photo).
+        keep_colors: add the change of luma (Rec. 601) to all channels of the photo: the luminance
+            transfer of Gatys et al., "Preserving Color in Neural Artistic Style Transfer" (2016).
+        stroke_scale: 0.25 to 8: the model sees the photo reduced by so much, and its strokes become
+            so much larger; above 1 the photo's own detail leads the way back to full size.
+        max_size: pixels of the longest side, to which a larger photo is reduced first; None leaves
+            all photos as large as they are.
+
+    Returns:
+        An array of the photo's dtype and shape, unless `max_size` made it smaller.
+
+    Raises:
+        RequestError: an option or a photo that cannot be served, or a texture model.
+        ModelError: the model failed.
+    """
+    options = Options(seed, strength, keep_colors, stroke_scale)
+    check_max_size(max_size)
+    _check_photo(photo)
+    limited = reduced(Photo.from_array(photo), max_size)
+    return np.concatenate(list(stylized_bands(model, limited, options)))
+
+
+def stylized_bands(
+    model: Model, photo: Photo, options: Options, progress: Progress | None = None
+) -> Iterator[NDArray[Any]]:
+    """Repaint a photo from top to bottom, in memory that does not grow with it.
+
+    The model's kind is checked at once, before the first band is asked for.
+
+    Returns:
+        Iterator of uint8 or uint16 (rows, width, 3), with alpha (rows, width, 4), in the photo's
+        own space and depth; the rows add up to its height.
+
+    Raises:
+        RequestError: a texture model.
+        ModelError: the model failed.
+    """
+    check_kind(model, "style")
+    return _bands(model, photo, options, progress)
+
+
+def reduced(photo: Photo, max_size: int | None) -> Photo:
+    """Return the photo with no side longer than `max_size` pixels, itself if it has none."""
+    size = photo.height, photo.width
+    if max_size is None or max(size) <= max_size:
+        return photo
+    new_size = _scaled(size, max_size / max(size))
+    array = np.concatenate(list(_reduced_bands(photo, size, new_size)))
+    return Photo(Photo.from_array(array), photo.about)
+
+
+def _reduced_bands(photo: Photo, size: Size, new_size: Size) -> Iterator[NDArray[Any]]:
+    """Yield the photo's own channels; what is transparent does not shine through."""
+    plain = resampled(photo.colors, size, new_size)
+    if not photo.has_alpha:
+        yield from plain
+        return
+
+    def premultiplied(top: int, bottom: int) -> NDArray[np.float32]:
+        alpha = photo.alpha(top, bottom)[..., None].astype(np.float32)
+        return np.concatenate([photo.colors(top, bottom) * alpha, alpha], axis=2)
+
+    for colors, weighted in zip(plain, resampled(premultiplied, size, new_size), strict=True):
+        largest = np.iinfo(colors.dtype).max
+        products, alpha = weighted[..., :3], weighted[..., 3:]
+        visible = np.where(alpha < 0.5, colors, products / np.maximum(alpha, 0.5))
+        both = np.concatenate([visible, alpha], axis=2)
+        yield np.rint(both).clip(0, largest).astype(colors.dtype)
+
+
+def check_max_size(max_size: int | None) -> None:
+    """Refuse what is no length.
+
+    Raises:
+        RequestError: not a whole number from 1 on.
+    """
+    if max_size is not None and check_integer("max size", max_size) < 1:
+        raise RequestError(f"max size {max_size} is out of range; it is 1 pixel or more")
+
+
+def _check_photo(photo: NDArray[Any]) -> None:
+    if photo.dtype not in {np.dtype(np.uint8), np.dtype(np.uint16)}:
+        raise RequestError(f"a photo of {photo.dtype} cannot be; give uint8 or uint16")
+    if photo.ndim != 3 or photo.shape[2] not in {3, 4} or 0 in photo.shape:
+        raise RequestError(f"a photo of shape {photo.shape} cannot be; give (H, W, 3) or (H, W, 4)")
+
+
+# What the model sees, and what becomes of it
+
+
+def _bands(
+    model: Model, photo: Photo, options: Options, progress: Progress | None
+) -> Iterator[NDArray[Any]]:
+    step = max(1, BLENDED_PIXELS // photo.width)
+    top = 0
+    for painting in _paintings(model, photo, options, progress):
+        for start in range(0, len(painting), step):
+            part = painting[start : start + step]
+            yield _blended(photo, top, part, options)
+            top += len(part)
+        del painting, part  # not to be held while the next is made
+
+
+def _paintings(
+    model: Model, photo: Photo, options: Options, progress: Progress | None
+) -> Iterator[Pixels]:
+    """Yield uint8 (rows, width, 3), sRGB: the stylised photo at its own size."""
+    size = photo.height, photo.width
+    seen = _scaled(size, 1 / options.stroke_scale)
+    painter = Painter(model, options.seed, seen, _statistics(model, photo, options.seed, seen))
+    painting = painter.paint(_rows(photo, seen), progress)
+    if seen == size:
+        yield from painting
+    elif options.stroke_scale < 1:
+        yield from resampled(Scroll(painting), seen, size)
+    else:
+        yield from with_detail(photo.srgb, size, _rows(photo, seen), Scroll(painting), seen)
+
+
+def _scaled(size: Size, factor: float) -> Size:
+    height, width = size
+    return max(1, round(height * factor)), max(1, round(width * factor))
+
+
+def _rows(photo: Photo, size: Size) -> Rows:
+    """Return the photo's rows at another size, uint8, sRGB, to be asked for from top to bottom."""
+    own = photo.height, photo.width
+    return photo.srgb if size == own else Scroll(resampled(photo.srgb, own, size))
+
+
+def _statistics(model: Model, photo: Photo, seed: int, seen: Size) -> NDArray[np.float32] | None:
+    """Measure what all tiles share, float32 (1, C, 2), on a picture that fits one run."""
+    channels = model.spec.normalized_channels
+    if not channels:
+        return None
+    height, width = seen
+    area = height * width
+    if area > REFERENCE_PIXELS:
+        height, width = _scaled(seen, (REFERENCE_PIXELS / area) ** 0.5)
+    whole = Window(0, 0, height, width)
+    content = _rows(photo, (height, width))(0, height)
+    own = np.empty((0, channels, 2), np.float32)
+    measured = model.measure(**_inputs(content, whole, whole, seed), statistics=own)
+    if measured.shape != (1, channels, 2):
+        raise ModelError(
+            f"{model.path} returned statistics {measured.shape}, not {(1, channels, 2)}"
+        )
+    return measured
+
+
+@dataclass(frozen=True)
+class Painter:
+    """A model at work on one picture, of which it sees a tile and its surroundings at a time."""
+
+    model: Model
+    seed: int
+    size: Size
+    statistics: NDArray[np.float32] | None
+    """(1, C, 2), shared by all tiles; None for a model without normalised channels."""
+
+    def paint(self, rows: Rows, progress: Progress | None = None) -> Iterator[Pixels]:
+        """Yield the stylised picture, uint8 (rows, width, 3), from top to bottom."""
+        picture = Window(0, 0, *self.size)
+        stride = self.model.spec.stride
+        total, done = tiling.count(picture, stride, TILE), 0
+        for row in tiling.rows(picture, stride, TILE):
+            top, bottom = self._around(row.y, row.height, picture.height)
+            context = rows(top, bottom)
+            band = np.empty((row.height, row.width, 3), np.uint8)
+            for tile in tiling.tiles(row, stride, TILE):
+                left, right = self._around(tile.x, tile.width, picture.width)
+                part = Window(top, left, bottom - top, right - left)
+                band[:, tile.x : tile.x + tile.width] = self._tile(
+                    context[:, left:right], part, tile
+                )
+                done += 1
+                if progress is not None:
+                    progress(done, total)
+            del context  # nor the band: not to be held while the next is made
+            yield band
+            del band
+
+    def _around(self, start: int, length: int, end: int) -> tuple[int, int]:
+        """Return a span with its halo, as far as the picture reaches; the model mirrors beyond."""
+        halo = self.model.spec.halo
+        return max(0, start - halo), min(end, start + length + halo)
+
+    def _tile(self, content: Pixels, part: Window, tile: Window) -> Pixels:
+        inputs = _inputs(content, part, tile, self.seed)
+        if self.statistics is not None:
+            inputs["statistics"] = self.statistics
+        image = self.model.run(**inputs)
+        expected = (1, tile.height, tile.width, 3)
+        if image.shape != expected:
+            raise ModelError(f"{self.model.path} returned shape {image.shape}, not {expected}")
+        painted: Pixels = image[0]
+        return painted
+
+
+def _inputs(
+    content: Pixels, part: Window, tile: Window, seed: int
+) -> dict[str, NDArray[np.generic]]:
+    """Return the contract's inputs; `content` is the part of the picture, which holds the tile."""
+    window = (tile.y - part.y, tile.x - part.x, tile.height, tile.width)
+    return {
+        "content": np.ascontiguousarray(content[None]),
+        "window": np.array(window, np.int64),
+        "origin": np.array((part.y, part.x), np.int64),
+        "seed": np.array([seed], np.int64),
+    }
+
+
+# Back to the photo's own colours
+
+
+def _blended(photo: Photo, top: int, painting: Pixels, options: Options) -> NDArray[Any]:
+    """Return rows of the finished picture, with the photo's space, depth and alpha."""
+    bottom = top + len(painting)
+    before = photo.colors(top, bottom)
+    after = photo.from_srgb(painting).astype(before.dtype)
+    if photo.depth == 16:
+        after *= 257  # 255 becomes 65535
+    if options.keep_colors:
+        after = _with_colors(after, before)
+    if options.strength < 1:
+        mixed = before + options.strength * (after.astype(np.float64) - before)
+        after = np.rint(mixed).astype(before.dtype)
+    if photo.has_alpha:
+        after = np.concatenate([after, photo.alpha(top, bottom)[..., None]], axis=2)
+    return after
+
+
+def _with_colors(painting: NDArray[Any], photo: NDArray[Any]) -> NDArray[Any]:
+    """Return the photo with the painting's luma, cut to the range of its dtype."""
+    change = np.rint((painting.astype(np.float64) - photo) @ LUMA)[..., None]
+    colored: NDArray[Any] = (photo + change).clip(0, np.iinfo(photo.dtype).max).astype(photo.dtype)
+    return colored

@@ -1,0 +1,155 @@
+"""Which photos to stylise, and under which name each of them is written."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from tn_runtime.console import STDIN, STDOUT
+from tn_runtime.errors import PictureError, RequestError
+from tn_runtime.image import FORMATS
+
+PHOTO_SUFFIXES = frozenset(
+    [
+        ".avif",
+        ".bmp",
+        ".gif",
+        ".heic",
+        ".heif",
+        ".jfif",
+        ".jp2",
+        ".jpe",
+        ".jpeg",
+        ".jpg",
+        ".png",
+        ".tga",
+        ".tif",
+        ".tiff",
+        ".webp",
+    ]
+)
+"""Of the files in a folder that are taken for photos; a file given by its name is always taken."""
+
+
+@dataclass(frozen=True)
+class Errand:
+    """One photo to stylise."""
+
+    photo: Path
+    output: Path
+
+
+@dataclass(frozen=True)
+class Worklist:
+    """All photos of a command; no two have the same output, and no output is a photo."""
+
+    errands: list[Errand]
+    into_folder: bool
+    """Each output has its photo's name, below one folder; else there is one file."""
+
+
+def plan(photos: Sequence[Path], destination: str, suffix: str | None = None) -> Worklist:
+    """Find all photos and name their outputs.
+
+    Args:
+        photos: files, folders, which are searched, and `-` for stdin.
+        destination: a file for one photo, `-` for stdout, or a folder.
+        suffix: of all outputs; None keeps a photo's own in a folder, or .png where that cannot be
+            written.
+
+    Raises:
+        RequestError: photos and outputs that do not fit together.
+        PictureError: a folder that cannot be searched.
+    """
+    output = Path(destination)
+    folders = [photo for photo in photos if photo != STDIN and photo.is_dir()]
+    if STDIN in photos and len(photos) > 1:
+        raise RequestError("- is the photo on stdin, which goes alone; leave the others out")
+    one_file = not output.is_dir() and not destination.endswith(("/", os.sep))
+    if len(photos) == 1 and not folders and one_file:
+        return Worklist([_alone(photos[0], output, suffix)], into_folder=False)
+    if output == STDOUT:
+        raise RequestError("-o - takes one photo; name a folder for several")
+    if STDIN in photos:
+        raise RequestError(f"the photo on stdin has no name; name a file, as in {output / 'a.png'}")
+    if output.exists() and not output.is_dir():
+        raise RequestError(f"{output} is a file; several photos go into a folder, name one")
+    found = dict.fromkeys(_found(photos, output))  # each once
+    if not found:
+        raise RequestError(
+            f"{', '.join(map(str, photos))}: no photos there; their names end in "
+            f"{', '.join(sorted(PHOTO_SUFFIXES))}, and hidden ones are left out"
+        )
+    errands = [Errand(photo, output / _renamed(below, suffix)) for photo, below in found]
+    _check(errands, folders, output)
+    return Worklist(errands, into_folder=True)
+
+
+def _alone(photo: Path, output: Path, suffix: str | None) -> Errand:
+    if output != STDOUT and suffix is not None and output.suffix.lower() != suffix:
+        raise RequestError(f"--format says {suffix}, and {output} something else; leave one out")
+    if output != STDOUT and photo != STDIN and _real(output) == _real(photo):
+        raise RequestError(f"{output} is the photo itself; name another output")
+    return Errand(photo, output)
+
+
+def _found(photos: Sequence[Path], output: Path) -> Iterator[tuple[Path, Path]]:
+    """Yield each photo, and its path below the output folder."""
+    for photo in photos:
+        if photo.is_dir():
+            yield from ((path, path.relative_to(photo)) for path in _search(photo, output))
+        else:
+            yield photo, Path(photo.name)
+
+
+def _search(folder: Path, output: Path) -> Iterator[Path]:
+    """Yield the photos in a folder and below it, sorted; the output folder is left out."""
+    forbidden = _real(output)
+    for place, folders, files in os.walk(folder, onerror=_refuse):
+        here = Path(place)
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and _real(here / name) != forbidden
+        )
+        for name in sorted(files):
+            if not name.startswith(".") and Path(name).suffix.lower() in PHOTO_SUFFIXES:
+                yield here / name
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise PictureError(f"{error.filename} cannot be searched: {error.strerror}") from error
+
+
+def _renamed(below: Path, suffix: str | None) -> Path:
+    own = below.suffix.lower()
+    if suffix is None:
+        suffix = below.suffix if own in FORMATS else ".png"
+    return below.with_suffix(suffix)
+
+
+def _check(errands: list[Errand], folders: list[Path], output: Path) -> None:
+    """Refuse outputs that meet, or that this or the next run would take for photos."""
+    searched = [folder for folder in folders if not _is_below(output, folder)]
+    photos = {_real(errand.photo) for errand in errands}
+    taken: dict[str, Path] = {}
+    for errand in errands:
+        name = _real(errand.output)
+        if name in photos or any(_is_below(errand.output, folder) for folder in searched):
+            raise RequestError(
+                f"{errand.output} would lie among the photos, or replace one; name another folder"
+            )
+        if name in taken:
+            raise RequestError(
+                f"{taken[name]} and {errand.photo} would both become {errand.output}; "
+                "give them to two commands with two output folders"
+            )
+        taken[name] = errand.photo
+
+
+def _is_below(path: Path, folder: Path) -> bool:
+    return Path(_real(folder)) in Path(_real(path)).parents
+
+
+def _real(path: Path) -> str:
+    """Return what is the same for two names of one place."""
+    return os.path.normcase(os.path.realpath(path))
