@@ -271,9 +271,9 @@ def test_a_crop_is_resumed_without_being_named(picture: Path, tmp_path: Path, ca
     before = checkpoints.load(out)
     assert before.exemplar.crop == "4,4,36x30"
     options = Options(picture, out, resume=True, budget=Budget(steps=2))
-    checkpoint, pixels = plan(options)
-    assert checkpoint.exemplar == before.exemplar
-    assert pixels.shape == (1, 3, 27, 32)
+    planned = plan(options)
+    assert planned.checkpoint.exemplar == before.exemplar
+    assert planned.pixels.shape == (1, 3, 27, 32)
     code, stderr = call("texture", picture, "-o", out, "--resume", "--crop", "4,4,36x31")
     assert code == 2
     assert "--crop 4,4,36x31 contradicts" in stderr

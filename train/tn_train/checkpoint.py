@@ -22,6 +22,7 @@ from tn_runtime.schema import build
 from tn_runtime.spec import Exemplar
 from tn_train.config import Budget, Crop, GeneratorConfig, TrainingConfig
 from tn_train.generator import Generator
+from tn_train.photos import Content
 
 FORMAT = 1
 MARK = "texture_networks_checkpoint"
@@ -53,6 +54,9 @@ class Checkpoint:
     budget: Budget
     descriptor: str
     exemplar: Exemplar
+    """For style, the painting."""
+    content: Content | None = None
+    """For style, what was stylised in training."""
     steps: int = 0
     seconds: float = 0.0
     """Spent in training, evaluation included."""
@@ -95,8 +99,9 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
         OSError: it cannot be written.
     """
     values = {each.name: getattr(checkpoint, each.name) for each in dataclasses.fields(checkpoint)}
-    for name in ("config", "training", "budget", "exemplar"):
-        values[name] = dataclasses.asdict(values[name])
+    for name in ("config", "training", "budget", "exemplar", "content"):
+        if values[name] is not None:
+            values[name] = dataclasses.asdict(values[name])
     values["history"] = [dataclasses.asdict(record) for record in checkpoint.history]
     data = io.BytesIO()
     torch.save({MARK: FORMAT, **values}, data)  # to a full disk it would raise a RuntimeError
@@ -168,6 +173,10 @@ def _check(checkpoint: Checkpoint) -> None:
         "training.averaging": 0 <= training.averaging < 1,
         "training.learning_rate": 0 < training.learning_rate < math.inf,
         "training.layers": len(training.layers) > 0,
+        "training.weights": all(0 <= each < math.inf for each in training.weights.values()),
+        "training.content_weight": 0 <= training.content_weight < math.inf,
+        "training.variation_weight": 0 <= training.variation_weight < math.inf,
+        "content": (checkpoint.content is None) == (checkpoint.config.kind == "texture"),
         "training.range_weight": 0 <= training.range_weight < math.inf,
         "training.seed": 0 <= training.seed < 2**63,
         "budget.steps": budget.steps is None or budget.steps >= 1,

@@ -14,23 +14,36 @@ import typer
 from tn_runtime.console import note, result, run
 from tn_runtime.errors import RequestError
 from tn_runtime.version import __version__
-from tn_train.config import PRESETS, Budget, Crop, TrainingConfig
+from tn_train.config import PRESETS, Budget, Crop, Kind, TrainingConfig
 
 if TYPE_CHECKING:  # torch takes seconds to import, and --help must not
+    import torch
     from torch import Tensor
 
     from tn_runtime.spec import Exemplar
-    from tn_train.checkpoint import Checkpoint
+    from tn_train.config import Stage
     from tn_train.loop import Event, Run, Task
     from tn_train.outputs import Outputs
-    from tn_train.plan import Options
+    from tn_train.photos import Photos
+    from tn_train.plan import Options, Plan
 
-DEFAULT = TrainingConfig()
+MOST_NOTED = 10
+"""Of the photos that are left out; a folder of other things may have thousands."""
 
 
 def _default(value: object) -> str:
     """Return typer's words about a default. The options' own is None: nothing was asked for."""
     return f"[default: {value:g}]" if isinstance(value, float) else f"[default: {value}]"
+
+
+def _first(kind: Kind) -> TrainingConfig:
+    """Return how the default preset trains."""
+    return next(iter(PRESETS[kind].values())).training
+
+
+def _presets(kind: Kind) -> str:
+    names = list(PRESETS[kind])
+    return f"Of {', '.join(names)}. {_default(names[0])}"
 
 
 app = typer.Typer(
@@ -50,112 +63,190 @@ def start(
         result(context.get_help())
 
 
+OutputOption = Annotated[Path, typer.Option("--output", "-o", help="The checkpoint, NAME.pt.")]
+MinutesOption = Annotated[
+    float | None, typer.Option(help=f"Train so long in all. {_default(Budget().minutes)}")
+]
+StepsOption = Annotated[int | None, typer.Option(min=1, help="Train so many steps in all instead.")]
+CropOption = Annotated[
+    str | None, typer.Option(metavar="X,Y,WxH", help="Learn from this region only.")
+]
+LayersOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME[=WEIGHT],...",
+        help="Of the descriptor, with weights other than 1. "
+        f"{_default(','.join(TrainingConfig().layers))}",
+    ),
+]
+Vgg19Option = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Describe by this VGG-19 of torchvision's, not VGG-16."),
+]
+SeedOption = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=2**63 - 1,
+        help="Of weights and noise. A run by --steps is reproducible on one machine's CPU; "
+        f"how far --minutes come depends on the machine's speed. {_default(TrainingConfig().seed)}",
+    ),
+]
+CreditOption = Annotated[
+    str | None, typer.Option(help="Who made the picture learned from; kept in the model.")
+]
+LicenseOption = Annotated[
+    str | None, typer.Option("--license", help="Its license; kept in the model.")
+]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+CompileOption = Annotated[bool, typer.Option("--compile", help="Compile with torch.compile first.")]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with NAME.pt.")]
+
+
 @app.command()
 def texture(
     exemplar: Annotated[
         Path, typer.Argument(metavar="EXEMPLAR", help="The picture to learn from.")
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The checkpoint, NAME.pt.")],
-    minutes: Annotated[
-        float | None,
-        typer.Option(help=f"Train so long in all. {_default(Budget().minutes)}"),
-    ] = None,
-    steps: Annotated[
-        int | None, typer.Option(min=1, help="Train so many steps in all instead.")
-    ] = None,
-    preset: Annotated[
-        str | None,
-        typer.Option(help=f"Of {', '.join(PRESETS)}. {_default(next(iter(PRESETS)))}"),
-    ] = None,
+    output: OutputOption,
+    minutes: MinutesOption = None,
+    steps: StepsOption = None,
+    preset: Annotated[str | None, typer.Option(help=_presets("texture"))] = None,
     size: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help=f"Longest side of the exemplar in training, pixels. {_default(DEFAULT.size)}",
+            help="Longest side of the exemplar in training, pixels. "
+            f"{_default(_first('texture').size)}",
         ),
     ] = None,
-    crop: Annotated[
-        str | None, typer.Option(metavar="X,Y,WxH", help="Learn from this region only.")
-    ] = None,
-    layers: Annotated[
-        str | None,
-        typer.Option(help=f"Of the descriptor. {_default(','.join(DEFAULT.layers))}"),
-    ] = None,
-    vgg19: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Describe by this VGG-19 of torchvision's, not VGG-16."),
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            max=2**63 - 1,
-            help="Of weights and noise. A run by --steps is reproducible on one machine's CPU; "
-            f"how far --minutes come depends on the machine's speed. {_default(DEFAULT.seed)}",
-        ),
-    ] = None,
-    credit: Annotated[
-        str | None, typer.Option(help="Who made the exemplar; kept in the model.")
-    ] = None,
-    license_: Annotated[
-        str | None, typer.Option("--license", help="The exemplar's license; kept in the model.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    compile_: Annotated[
-        bool, typer.Option("--compile", help="Compile with torch.compile first.")
-    ] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with NAME.pt.")] = False,
+    crop: CropOption = None,
+    layers: LayersOption = None,
+    vgg19: Vgg19Option = None,
+    seed: SeedOption = None,
+    credit: CreditOption = None,
+    license_: LicenseOption = None,
+    device: DeviceOption = "auto",
+    compile_: CompileOption = False,
+    resume: ResumeOption = False,
 ) -> None:
     """Train a texture generator from one picture."""
-    from tn_train.data import has_transparency
-    from tn_train.plan import Options, plan
+    from tn_train.plan import Options
 
-    checkpoint, pixels = plan(
-        options := Options(
-            exemplar=exemplar,
-            output=output,
-            resume=resume,
-            budget=_budget(steps, minutes),
-            preset=preset,
-            size=size,
-            crop=Crop.parse(crop) if crop is not None else None,
-            layers=_names(layers) if layers is not None else None,
-            vgg19=vgg19,
-            seed=seed,
-            credit=credit,
-            license=license_,
-        )
+    names, weights = _layers(layers)
+    options = Options(
+        exemplar=exemplar,
+        output=output,
+        resume=resume,
+        budget=_budget(steps, minutes),
+        preset=preset,
+        size=size,
+        crop=Crop.parse(crop) if crop is not None else None,
+        layers=names,
+        weights=weights,
+        vgg19=vgg19,
+        seed=seed,
+        credit=credit,
+        license=license_,
     )
-    if has_transparency(exemplar, checkpoint.crop):
-        note(
-            f"{exemplar} has transparent pixels: alpha is ignored, "
-            "and the colours under it are learned like all others"
-        )
-    _train(checkpoint, pixels, options, device_name=device, compiled=compile_)
+    _train(options, device_name=device, compiled=compile_)
 
 
-def _train(
-    checkpoint: "Checkpoint",
-    pixels: "Tensor",
-    options: "Options",
-    *,
-    device_name: str,
-    compiled: bool,
+@app.command()
+def style(
+    painting: Annotated[
+        Path, typer.Argument(metavar="PAINTING", help="The picture whose style to learn.")
+    ],
+    output: OutputOption,
+    content: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Photos to practise on, in this folder and below. [default: ten]"
+        ),
+    ] = None,
+    minutes: MinutesOption = None,
+    steps: StepsOption = None,
+    preset: Annotated[str | None, typer.Option(help=_presets("style"))] = None,
+    style_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Longest side of the painting in training, pixels: larger, larger strokes. "
+            f"{_default(_first('style').size)}",
+        ),
+    ] = None,
+    crop: CropOption = None,
+    layers: LayersOption = None,
+    content_weight: Annotated[
+        float | None,
+        typer.Option(
+            help=f"How much of the photo must be left. {_default(_first('style').content_weight)}"
+        ),
+    ] = None,
+    variation_weight: Annotated[
+        float | None,
+        typer.Option(
+            help="Of the total variation: more, smoother. "
+            f"{_default(_first('style').variation_weight)}"
+        ),
+    ] = None,
+    vgg19: Vgg19Option = None,
+    seed: SeedOption = None,
+    credit: CreditOption = None,
+    license_: LicenseOption = None,
+    device: DeviceOption = "auto",
+    compile_: CompileOption = False,
+    resume: ResumeOption = False,
 ) -> None:
+    """Train a generator that paints photos in the style of one picture."""
+    from tn_train.plan import Options
+
+    names, weights = _layers(layers)
+    options = Options(
+        exemplar=painting,
+        output=output,
+        kind="style",
+        content=content,
+        resume=resume,
+        budget=_budget(steps, minutes),
+        preset=preset,
+        size=style_size,
+        crop=Crop.parse(crop) if crop is not None else None,
+        layers=names,
+        weights=weights,
+        content_weight=content_weight,
+        variation_weight=variation_weight,
+        vgg19=vgg19,
+        seed=seed,
+        credit=credit,
+        license=license_,
+    )
+    _train(options, device_name=device, compiled=compile_)
+
+
+def _train(options: "Options", *, device_name: str, compiled: bool) -> None:
+    from tn_train.data import has_transparency
     from tn_train.interrupt import Interrupted
     from tn_train.loop import Run, choose_device
     from tn_train.outputs import Outputs
-    from tn_train.plan import load_descriptor
+    from tn_train.plan import plan
     from tn_train.progress import duration
-    from tn_train.texture import TextureTask
 
+    planned = plan(options)
+    checkpoint, pixels = planned.checkpoint, planned.pixels
+    if has_transparency(options.exemplar, checkpoint.crop):
+        note(
+            f"{options.exemplar} has transparent pixels: alpha is ignored, "
+            "and the colours under it are learned like all others"
+        )
+    if planned.photos:
+        _note_skipped(planned.photos)
     device = choose_device(device_name)
     training = Run(checkpoint, device)
     outputs = Outputs(training, pixels, options.output)
     try:
         with _enough_memory(checkpoint.exemplar):
-            descriptor = load_descriptor(checkpoint, options.vgg19).to(device)
-            task = TextureTask(descriptor, pixels.to(device), checkpoint.training)
+            task = _task(planned, options, device)
             if compiled:
                 task.compile(training.generator)
             _watch(training, task, outputs)
@@ -169,6 +260,44 @@ def _train(
         f"{files[0]}: loss {training.best_loss:.4f} after {training.step} steps in "
         f"{duration(training.seconds)} ({', '.join(files[1:])})"
     )
+
+
+def _task(planned: "Plan", options: "Options", device: "torch.device") -> "Task":
+    """Return what is trained, on its device."""
+    import functools
+
+    from tn_train.crops import batches
+    from tn_train.photos import held_out
+    from tn_train.plan import load_descriptor
+    from tn_train.style import StyleTask
+    from tn_train.texture import TextureTask
+
+    training = planned.checkpoint.training
+    descriptor = load_descriptor(planned.checkpoint, options.vgg19).to(device)
+    pixels, photos = planned.pixels.to(device), planned.photos
+    if photos is None:
+        return TextureTask(descriptor, pixels, training)
+    report = functools.cache(note)  # a damaged photo is met by several processes
+
+    def crops(stage: "Stage", step: int) -> "Iterator[Tensor]":
+        return batches(
+            photos,
+            seed=training.seed,
+            first=step,
+            sample=stage.sample,
+            batch=stage.batch,
+            report=report,
+        )
+
+    held = held_out(photos, max(stage.sample for stage in training.stages), report)
+    return StyleTask(descriptor, pixels, crops, held, training)
+
+
+def _note_skipped(photos: "Photos") -> None:
+    for reason in photos.skipped[:MOST_NOTED]:
+        note(f"left out: {reason}")
+    if len(photos.skipped) > MOST_NOTED:
+        note(f"left out: {len(photos.skipped) - MOST_NOTED} more")
 
 
 def _watch(training: "Run", task: "Task", outputs: "Outputs") -> None:
@@ -218,12 +347,28 @@ def _budget(steps: int | None, minutes: float | None) -> Budget | None:
     return Budget(steps, minutes)
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
+def _layers(text: str | None) -> tuple[tuple[str, ...] | None, dict[str, float] | None]:
+    """Read `NAME[=WEIGHT],...`; both are None where nothing was asked for."""
+    if text is None:
+        return None, None
+    pairs = [each.partition("=") for each in text.split(",") if each.strip()]
+    weights = {name.strip(): _weight(value) for name, equals, value in pairs if equals}
+    return tuple(name.strip() for name, _, _ in pairs), weights
+
+
+def _weight(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise RequestError(
+            f"--layers: {text!r} is no weight; write NAME=WEIGHT as in relu4_1=2"
+        ) from error
 
 
 def _to_go_on(options: "Options", device: str, *, compiled: bool) -> list[str]:
-    words = ["tn-train", "texture", str(options.exemplar), "-o", str(options.output), "--resume"]
+    words = ["tn-train", options.kind, str(options.exemplar), "-o", str(options.output), "--resume"]
+    if options.content:
+        words += ["--content", str(options.content)]
     if options.vgg19:
         words += ["--vgg19", str(options.vgg19)]
     if device != "auto":

@@ -10,6 +10,9 @@ from typing import Literal, Self
 
 from tn_runtime.errors import RequestError
 
+Kind = Literal["texture", "style"]
+"""Of generators: textures from noise alone, or photos stylised."""
+
 
 @dataclass(frozen=True)
 class GeneratorConfig:
@@ -32,7 +35,7 @@ class GeneratorConfig:
     """A norm on both branches right before each concatenation."""
 
     @property
-    def kind(self) -> Literal["texture", "style"]:
+    def kind(self) -> Kind:
         """What such a generator makes."""
         return "style" if self.content_channels else "texture"
 
@@ -79,8 +82,9 @@ class TrainingConfig:
     """Of the descriptor. The authors' texture code has relu5_1, too."""
     averaging: float = 0.98
     """Of the weights over the steps: what is evaluated and kept is this exponential average."""
-    normalize_gradients: bool = True
-    """The authors' per-layer gradient normalisation (their code, TextureLoss:updateGradInput)."""
+    weights: dict[str, float] = field(default_factory=dict)
+    """Of layers, 1 where none is given: how hard each pulls. The gradient of each layer is divided
+    by its norm first (the authors' code, TextureLoss:updateGradInput)."""
     content_layer: str = "relu4_2"
     """Of the descriptor, where stylised photos must resemble their photos; not of textures."""
     content_weight: float = 0.0
@@ -151,5 +155,19 @@ class Preset:
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
 
-PRESETS: dict[str, Preset] = {"paper": Preset()}
-"""`paper` is the paper's network; how it is trained is only in part (see TrainingConfig)."""
+STYLE = TrainingConfig(stages=(Stage(1.0, 256, 2),), content_weight=2000.0)
+
+PRESETS: dict[Kind, dict[str, Preset]] = {
+    "texture": {"paper": Preset()},
+    "style": {
+        "instance": Preset(
+            GeneratorConfig(
+                widths=(16, 32, 32, 48, 48), content_channels=3, norm="instance", join_norm=False
+            ),
+            STYLE,
+        ),
+        "paper": Preset(GeneratorConfig(widths=(48, 40, 32, 24, 16, 8), content_channels=3), STYLE),
+    },
+}
+"""The first of each kind is the default. `paper` is the paper's network; how it is trained is only
+in part (see TrainingConfig)."""

@@ -69,6 +69,9 @@ class Task(Protocol):
     def losses(self, generator: Generator, rng: torch.Generator, moment: Moment) -> Losses:
         """Return the losses of a new batch; all randomness comes from `rng` and the moment."""
 
+    def compile(self, generator: Generator) -> None:
+        """Compile what `losses` does; RequestError where that does not work."""
+
     def evaluate(self, generator: Generator) -> Evaluation:
         """Measure the generator, the same way each time; its BatchNorm statistics may be set."""
 

@@ -12,6 +12,8 @@ range_penalty       pictures -> penalty
 total_variation     pictures -> penalty
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -73,18 +75,22 @@ class StyleLoss(nn.Module):
     can be compared between layers and exemplars; normalised gradients do not feel it.
     """
 
-    def __init__(self, target: Tensor, *, normalize_gradients: bool) -> None:
-        """Keep the target, the exemplar's float32 Gram matrix (1, C, C)."""
+    def __init__(self, target: Tensor, *, normalize_gradients: bool, strength: float = 1.0) -> None:
+        """Keep the target, the exemplar's float32 Gram matrix (1, C, C).
+
+        The strength is that of normalised gradients; the loss itself does not feel it.
+        """
         super().__init__()
         self.target = nn.Buffer(target)
         self.scale = nn.Buffer(target.square().mean())
         self.normalize_gradients = normalize_gradients
+        self.strength = strength
 
     def forward(self, features: Tensor) -> Tensor:
         """Return the loss, a float32 scalar, of features (N, C, H, W) of any floating type."""
         features = features.float()
         if self.normalize_gradients:
-            features = normalize_gradient(features)
+            features = normalize_gradient(features, self.strength)
         return (gram_matrix(features) - self.target).square().mean() / self.scale
 
 
@@ -92,16 +98,28 @@ class TextureLoss(nn.Module):
     """How far pictures are from an exemplar, layer by layer of a descriptor."""
 
     def __init__(
-        self, descriptor: Descriptor, exemplar: Tensor, *, normalize_gradients: bool
+        self,
+        descriptor: Descriptor,
+        exemplar: Tensor,
+        *,
+        normalize_gradients: bool,
+        weights: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
-        """Measure the exemplar, float32 (1, 3, H, W), RGB in [0, 1]."""
+        """Measure the exemplar, float32 (1, 3, H, W), RGB in [0, 1].
+
+        The weights, by name of a layer, are the strengths of normalised gradients; 1 if not given.
+        """
         super().__init__()
         self.descriptor = descriptor
         with torch.no_grad():
             features = descriptor(exemplar)
         self.layers = nn.ModuleDict(
             {
-                name: StyleLoss(gram_matrix(feature), normalize_gradients=normalize_gradients)
+                name: StyleLoss(
+                    gram_matrix(feature),
+                    normalize_gradients=normalize_gradients,
+                    strength=weights.get(name, 1.0),
+                )
                 for name, feature in features.items()
             }
         )
@@ -116,7 +134,13 @@ class StylizationLoss(nn.Module):
     """How far pictures are from a painting's style and their photos' content (section 2.2)."""
 
     def __init__(
-        self, descriptor: Descriptor, painting: Tensor, content: str, *, normalize_gradients: bool
+        self,
+        descriptor: Descriptor,
+        painting: Tensor,
+        content: str,
+        *,
+        normalize_gradients: bool,
+        weights: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         """Measure the painting.
 
@@ -125,6 +149,7 @@ class StylizationLoss(nn.Module):
             painting: float32 (1, 3, H, W), RGB in [0, 1].
             content: the layer of the content loss, of which no style is taken.
             normalize_gradients: of the style; the content's is left alone, as in the authors' code.
+            weights: as for `TextureLoss`.
         """
         super().__init__()
         self.descriptor = descriptor
@@ -133,7 +158,11 @@ class StylizationLoss(nn.Module):
             features = descriptor(painting)
         self.style = nn.ModuleDict(
             {
-                name: StyleLoss(gram_matrix(feature), normalize_gradients=normalize_gradients)
+                name: StyleLoss(
+                    gram_matrix(feature),
+                    normalize_gradients=normalize_gradients,
+                    strength=weights.get(name, 1.0),
+                )
                 for name, feature in features.items()
                 if name != content
             }

@@ -1,6 +1,7 @@
 """From what a person asks for to a run that can begin: a new one, or one to go on with."""
 
 import dataclasses
+import math
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,13 @@ from torch import Tensor
 from tn_runtime.errors import CheckpointError, RequestError
 from tn_train import checkpoint as checkpoints
 from tn_train.checkpoint import Checkpoint
-from tn_train.config import PRESETS, Budget, Crop
+from tn_train.config import PRESETS, Budget, Crop, Kind, TrainingConfig
 from tn_train.data import check_depth, read_exemplar
 from tn_train.descriptor import Descriptor, check_layers, stride, vgg16, vgg19
+from tn_train.photos import Photos, find
+
+TRAINING = ("size", "layers", "weights", "content_weight", "variation_weight", "seed")
+"""Options that are fields of a TrainingConfig."""
 
 
 @dataclass(frozen=True)
@@ -22,20 +27,37 @@ class Options:
 
     exemplar: Path
     output: Path
+    kind: Kind = "texture"
+    content: Path | None = None
+    """Of style: the folder of photos."""
     resume: bool = False
     budget: Budget | None = None
     preset: str | None = None
     size: int | None = None
     crop: Crop | None = None
     layers: tuple[str, ...] | None = None
+    weights: dict[str, float] | None = None
+    content_weight: float | None = None
+    variation_weight: float | None = None
     vgg19: Path | None = None
     seed: int | None = None
     credit: str | None = None
     license: str | None = None
 
 
-def plan(options: Options) -> tuple[Checkpoint, Tensor]:
-    """Return the run, and the exemplar, float32 (1, 3, H, W), RGB in [0, 1].
+@dataclass(frozen=True)
+class Plan:
+    """A run that can begin."""
+
+    checkpoint: Checkpoint
+    pixels: Tensor
+    """The exemplar, float32 (1, 3, H, W), RGB in [0, 1]."""
+    photos: Photos | None
+    """Of style."""
+
+
+def plan(options: Options) -> Plan:
+    """Return the run that is asked for.
 
     Raises:
         RequestError: options that cannot be, or that contradict the run to go on with.
@@ -43,12 +65,14 @@ def plan(options: Options) -> tuple[Checkpoint, Tensor]:
         PictureError: the exemplar cannot be read.
     """
     _check_output(options)
-    return _resumed(options) if options.resume else _new(options)
+    photos = find(options.content) if options.kind == "style" else None
+    checkpoint, pixels = _resumed(options, photos) if options.resume else _new(options, photos)
+    return Plan(checkpoint, pixels, photos)
 
 
 def load_descriptor(checkpoint: Checkpoint, vgg19_file: Path | None) -> Descriptor:
     """Return the descriptor that the run is, or was, trained with, in fp32."""
-    layers = checkpoint.training.layers
+    layers = _described(checkpoint.training, checkpoint.config.kind)
     return vgg19(vgg19_file, layers) if vgg19_file else vgg16(layers)
 
 
@@ -69,21 +93,29 @@ def _check_output(options: Options) -> None:
         raise RequestError(f"{path} cannot be written there: {error.strerror or error}") from error
 
 
-def _new(options: Options) -> tuple[Checkpoint, Tensor]:
-    name = options.preset or next(iter(PRESETS))
-    if name not in PRESETS:
-        raise RequestError(f"there is no preset {name!r}; choose from {', '.join(PRESETS)}")
-    preset = PRESETS[name]
-    training = dataclasses.replace(preset.training, **_asked(options, "size", "layers", "seed"))
+def _described(training: TrainingConfig, kind: Kind) -> tuple[str, ...]:
+    """Return the layers that a run needs of its descriptor."""
+    return (*training.layers, training.content_layer) if kind == "style" else training.layers
+
+
+def _new(options: Options, photos: Photos | None) -> tuple[Checkpoint, Tensor]:
+    presets = PRESETS[options.kind]
+    name = options.preset or next(iter(presets))
+    if name not in presets:
+        raise RequestError(f"there is no preset {name!r}; choose from {', '.join(presets)}")
+    preset = presets[name]
+    training = dataclasses.replace(preset.training, **_asked(options, *TRAINING))
     descriptor = "vgg19" if options.vgg19 else "vgg16"
-    check_layers(descriptor, training.layers)
+    layers = _described(training, options.kind)
+    check_layers(descriptor, layers)
+    _check_weights(training, options.kind)
     pixels, exemplar = read_exemplar(
         options.exemplar,
         size=training.size,
         crop=options.crop,
         **_asked(options, "credit", "license"),
     )
-    check_depth(exemplar, stride(descriptor, training.layers))
+    check_depth(exemplar, stride(descriptor, layers))
     return Checkpoint(
         name=options.output.stem,
         preset=name,
@@ -92,11 +124,37 @@ def _new(options: Options) -> tuple[Checkpoint, Tensor]:
         budget=options.budget or Budget(),
         descriptor=descriptor,
         exemplar=exemplar,
+        content=photos.content if photos else None,
     ), pixels
 
 
-def _resumed(options: Options) -> tuple[Checkpoint, Tensor]:
+def _check_weights(training: TrainingConfig, kind: Kind) -> None:
+    """Raise RequestError where a weight cannot be, or the content's layer is one of the style's."""
+    weights = {
+        **training.weights,
+        "content": training.content_weight,
+        "variation": training.variation_weight,
+    }
+    for name, weight in weights.items():
+        if not 0 <= weight < math.inf:
+            raise RequestError(f"the weight of {name} is {weight}: it is 0 or more, and finite")
+    if kind == "style" and training.content_layer in training.layers:
+        raise RequestError(
+            f"{training.content_layer} is the layer of the content: name others in --layers"
+        )
+
+
+def _resumed(options: Options, photos: Photos | None) -> tuple[Checkpoint, Tensor]:
     kept = checkpoints.load(options.output)
+    if kept.config.kind != options.kind:
+        raise RequestError(
+            f"{options.output} is a run of tn-train {kept.config.kind}, not of {options.kind}"
+        )
+    if photos and photos.content != kept.content:
+        raise CheckpointError(
+            f"{options.output} was trained on {kept.content.count if kept.content else 0} other "
+            "photos: give the same folder as --content, or start anew under another name"
+        )
     _check_agreement(options, kept)
     pixels, exemplar = read_exemplar(options.exemplar, size=kept.training.size, crop=kept.crop)
     if exemplar.sha256 != kept.exemplar.sha256:
@@ -125,6 +183,9 @@ def _check_agreement(options: Options, kept: Checkpoint) -> None:
         "--size": (options.size, kept.training.size),
         "--crop": (options.crop, kept.crop),
         "--layers": (options.layers, kept.training.layers),
+        "the weights in --layers": (options.weights, kept.training.weights),
+        "--content-weight": (options.content_weight, kept.training.content_weight),
+        "--variation-weight": (options.variation_weight, kept.training.variation_weight),
         "--seed": (options.seed, kept.training.seed),
         "--vgg19": (descriptor, kept.descriptor),
     }

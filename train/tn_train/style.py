@@ -1,11 +1,13 @@
 """What a style generator is trained on: photos, their content, and a painting's statistics."""
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from tn_train import noise
+from tn_train.compilation import compiled
 from tn_train.config import Stage, TrainingConfig
 from tn_train.content import pyramid, with_noise
 from tn_train.descriptor import Descriptor, fast_precision
@@ -14,10 +16,11 @@ from tn_train.generator import Generator
 from tn_train.loop import Evaluation, Losses, Moment
 from tn_train.losses import StylizationLoss, range_penalty, total_variation
 
-CONTENT = "content"
-"""The name of the content loss among those of the layers."""
 CONTENT_SHARE = 0.1
-"""Of the content loss in what evaluations go by: what `tn-bench gatys` minimises, too."""
+"""Of the content loss in what is shown and decides about the best weights: what `tn-bench gatys`
+minimises, too. What is trained for has another, as its gradients of the style are normalised."""
+CONTENT = f"{CONTENT_SHARE} content"
+"""The name of that among the losses of the layers."""
 CONTRAST = 0.05
 """Of the painting's: pictures of which one has less are called flat."""
 
@@ -56,7 +59,8 @@ class StyleTask:
             descriptor.cast(self.precision),
             painting,
             content,
-            normalize_gradients=training.normalize_gradients,
+            normalize_gradients=True,
+            weights=training.weights,
         )
         self.painting = painting
         self.held = held
@@ -77,19 +81,21 @@ class StyleTask:
     def evaluate(self, generator: Generator) -> Evaluation:
         """Measure the generator as the exported model runs: fp32, fixed noise, photos held aside.
 
-        The loss is that of the style plus a tenth of the content's.
+        The loss is that of the style plus a share of the content's.
         """
         rng = torch.Generator().manual_seed(SEED)
         with exact_convolutions():
-            calibrate(generator, self._calibration(generator, rng))
+            calibrate(
+                generator,
+                (self._join(generator, self._to_device(x), rng) for x in self._calibration),
+            )
             held = self._to_device(self.held)
             pictures = generator(*self._join(generator, held, rng))
             style, content = self.exact(pictures, held)
-        layers = {name: loss.item() for name, loss in style.items()}
-        loss = sum(layers.values()) + CONTENT_SHARE * content.item()
+        layers = {name: loss.item() for name, loss in _shown(style, content).items()}
         pictures = pictures.clamp(0, 1)
         flat = contrast(pictures) < CONTRAST * contrast(self.painting)
-        return Evaluation(loss, layers | {CONTENT: content.item()}, pictures.cpu(), flat=flat)
+        return Evaluation(sum(layers.values()), layers, pictures.cpu(), flat=flat)
 
     def _forward(self, generator: Generator, photos: Tensor, inputs: list[Tensor]) -> Losses:
         training = self.training
@@ -101,12 +107,24 @@ class StyleTask:
         objective = objective + training.range_weight * range_penalty(pictures)
         if training.variation_weight:
             objective = objective + training.variation_weight * total_variation(pictures)
-        return Losses(style | {CONTENT: content}, objective)
+        return Losses(_shown(style, content), objective)
 
-    def _calibration(self, generator: Generator, rng: torch.Generator) -> Iterator[list[Tensor]]:
+    def compile(self, generator: Generator) -> None:
+        """Compile the forward and backward pass, and try them out.
+
+        Raises:
+            RequestError: that does not work here.
+        """
+        sample = self.training.stages[0].sample
+        photos = self._to_device(torch.rand(self.training.stages[0].batch, 3, sample, sample))
+        inputs = self._join(generator, photos, torch.Generator())
+        self.forward = compiled(self._forward, generator, photos, inputs)
+
+    @cached_property
+    def _calibration(self) -> list[Tensor]:
+        """Batches of photos float32 (N, 3, sample, sample), always the same."""
         batches = self.photos(self.training.stages[0], 0)
-        for _ in range(CALIBRATION_BATCHES):
-            yield self._join(generator, self._to_device(next(batches).float() / 255), rng)
+        return [next(batches).float() / 255 for _ in range(CALIBRATION_BATCHES)]
 
     def _join(self, generator: Generator, photos: Tensor, rng: torch.Generator) -> list[Tensor]:
         """Return the pyramid of photos float32 (N, 3, H, W) and new noise."""
@@ -117,3 +135,7 @@ class StyleTask:
 
     def _to_device(self, tensor: Tensor) -> Tensor:
         return tensor.to(self.device, memory_format=torch.channels_last)
+
+
+def _shown(style: dict[str, Tensor], content: Tensor) -> dict[str, Tensor]:
+    return style | {CONTENT: CONTENT_SHARE * content}

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from tn_runtime.errors import RequestError
 from tn_train import noise
+from tn_train.compilation import compiled
 from tn_train.config import Stage, TrainingConfig
 from tn_train.descriptor import Descriptor, fast_precision
 from tn_train.evaluation import CALIBRATION_BATCHES, SEED, calibrate, contrast, exact_convolutions
@@ -42,7 +42,8 @@ class TextureTask:
         self.loss = TextureLoss(
             descriptor.cast(self.precision),
             exemplar,
-            normalize_gradients=training.normalize_gradients,
+            normalize_gradients=True,
+            weights=training.weights,
         )
         self.exemplar = exemplar
         self.forward = self._forward
@@ -58,13 +59,8 @@ class TextureTask:
         Raises:
             RequestError: that does not work here.
         """
-        self.forward = torch.compile(self._forward)
-        try:
-            z = self._batch(generator, torch.Generator(), self.training.stages[0])
-            self.forward(generator, z).objective.backward()  # type: ignore[no-untyped-call]
-        except Exception as error:  # compilers fail in many ways, none of them documented
-            reason = str(error).strip().partition("\n")[0]
-            raise RequestError(f"--compile does not work here, leave it out ({reason})") from error
+        z = self._batch(generator, torch.Generator(), self.training.stages[0])
+        self.forward = compiled(self._forward, generator, z)
 
     @torch.no_grad()
     def evaluate(self, generator: Generator) -> Evaluation:
