@@ -34,10 +34,11 @@ SIZES = dict(zip(range(1, 19), (1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 
 SWAPPED = {3: 2, 4: 4, 5: 4, 8: 2, 9: 4, 10: 4, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 """Bytes of what byte order turns round in it."""
 
-_SPANS = ((254, 270), (273, 282), (284, 296), (317, 348), (512, 533), (50700, 2**16))
-PIXELS_ONLY = frozenset(
-    (*(code for span in _SPANS for code in range(*span)), 297, 301, 400, 34377, 37724)
+_SPANS = (
+    *((254, 267), (273, 274), (277, 282), (284, 285), (288, 292), (297, 298), (301, 302)),
+    *((317, 348), (400, 401), (512, 533), (34377, 34378), (37724, 37725), (50700, 2**16)),
 )
+PIXELS_ONLY = frozenset(code for first, end in _SPANS for code in range(first, end))
 """Tags of a TIFF that say how its own pixels lie, and those of Photoshop with its thumbnail."""
 
 MAX_BYTES = 2**26
@@ -144,8 +145,8 @@ def long(value: int) -> Tag:
 
 
 def rational(value: float) -> Tag:
-    """Return a positive number, with a denominator of at most 1000."""
-    fraction = Fraction(value).limit_denominator(1000)
+    """Return a positive number, with a denominator of at most 100."""
+    fraction = Fraction(value).limit_denominator(100)
     return Tag(RATIONAL, struct.pack("<2I", fraction.numerator, fraction.denominator))
 
 

@@ -10,6 +10,7 @@ import io
 import json
 import os
 import re
+import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any, BinaryIO, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, ImageFile, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
@@ -61,10 +63,14 @@ TURNS = {
 
 SIDEWAYS = (5, 6, 7, 8)
 
+HIGH, LOW = (";16L", ";16B") if sys.byteorder == "little" else (";16B", ";16L")
+"""What keeps the high and the low bytes of numbers in this machine's own order."""
 HALVES = {
     "RGB;16B": ("RGB;16B", "RGB;16L"),
     "RGBA;16B": ("RGBA;16B", "RGBA;16L"),
     "LA;16B": ("RGBA",),
+    "RGB;16N": (f"RGB{HIGH}", f"RGB{LOW}"),
+    "RGBA;16N": (f"RGBA{HIGH}", f"RGBA{LOW}"),
 }
 """How Pillow gives up all 16 bits: by its raw mode for the file, which keeps the high bytes alone,
 those that yield the high and the low bytes, or all four bytes of grey with alpha.
@@ -195,13 +201,35 @@ def _decode(stream: BinaryIO, max_pixels: int) -> Photo:
         if magic in tiff.MAGIC:
             return _deep_tiff(stream, max_pixels)
         raise
-    if isinstance(picture, TiffImageFile):
-        if max(picture.tag_v2.get(ExifTags.Base.BitsPerSample, (8,))) > 8:
-            return _deep_tiff(stream, max_pixels)
-    elif isinstance(picture, PngImageFile) and picture.tile[0].args in HALVES:
-        return _deep_png(stream, picture, max_pixels)
-    picture.load()
+    if isinstance(picture, TiffImageFile) and not _easy(picture):
+        return _deep_tiff(stream, max_pixels)
+    if _raw_mode(picture) in HALVES:
+        return _halved(stream, picture, max_pixels)
+    _load(picture)
     return _shallow(picture, *_about(stream, picture))
+
+
+def _easy(picture: TiffImageFile) -> bool:
+    """Tell whether Pillow is to read a TIFF: one of 8 bits, and few of more.
+
+    Of these it garbles channels that are stored apart, and knows fewer types than tifffile, which
+    has no LZW without imagecodecs, and no CMYK.
+    """
+    if max(picture.tag_v2.get(ExifTags.Base.BitsPerSample, (8,))) <= 8:
+        return True
+    if picture.tag_v2.get(ExifTags.Base.PlanarConfiguration, 1) != 1:
+        return False
+    lzw = picture.info.get("compression") == "tiff_lzw"
+    white = picture.tag_v2.get(ExifTags.Base.PhotometricInterpretation)
+    grey = picture.mode.startswith("I;16") and white
+    return picture.mode == "CMYK" or (lzw and (_raw_mode(picture) in HALVES or bool(grey)))
+
+
+def _raw_mode(picture: ImageFile.ImageFile) -> str:
+    if not isinstance(picture, PngImageFile | TiffImageFile) or not picture.tile:
+        return ""
+    arguments = picture.tile[0].args
+    return str(arguments[0] if isinstance(arguments, tuple) else arguments)
 
 
 def _open(stream: BinaryIO, max_pixels: int) -> ImageFile.ImageFile:
@@ -212,6 +240,12 @@ def _open(stream: BinaryIO, max_pixels: int) -> ImageFile.ImageFile:
         size = f"{picture.width}x{picture.height}"
         raise Image.DecompressionBombError(f"{size} is more than {max_pixels} pixels")
     return picture
+
+
+def _load(picture: ImageFile.ImageFile) -> None:
+    # Of a TIFF Pillow judges the size here again; formats with pictures in pictures are left to it.
+    with _any_size() if isinstance(picture, TiffImageFile) else contextlib.nullcontext():
+        picture.load()
 
 
 _lock = threading.RLock()
@@ -243,14 +277,16 @@ def _shallow(picture: Image.Image, about: About, orientation: int) -> Photo:
     return Photo(PillowSource(_turned(picture, orientation), to_rgb), about)
 
 
-def _deep_png(stream: BinaryIO, picture: ImageFile.ImageFile, max_pixels: int) -> Photo:
+def _halved(stream: BinaryIO, picture: ImageFile.ImageFile, max_pixels: int) -> Photo:
     """Read 16 bits by way of Pillow's raw modes of 8."""
     halves = []
-    for mode in HALVES[str(picture.tile[0].args)]:
+    for mode in HALVES[_raw_mode(picture)]:
         half = _open(stream, max_pixels)
-        half.tile = [half.tile[0]._replace(args=mode)]
-        half.load()
-        about, orientation = _about(stream, half)  # after load(): chunks may follow the pixels
+        codec = half.tile[0]
+        rest = codec.args[1:] if isinstance(codec.args, tuple) else None
+        half.tile = [codec._replace(args=mode if rest is None else (mode, *rest))]
+        _load(half)
+        about, orientation = _about(stream, half)  # after _load(): chunks may follow the pixels
         halves.append(_turned(half, orientation))
         del half
     return Photo(DeepSource(halves, picture.info.get("transparency")), about)
@@ -285,7 +321,7 @@ def _about(stream: BinaryIO, picture: Image.Image | None) -> tuple[About, int]:
     orientation = exif.integer(tags, exif.ORIENTATION, int(turn[2]) if turn else 1)
     if exif.ORIENTATION in tags:
         tags[exif.ORIENTATION] = exif.short(1)
-    dpi = _sound(info.get("dpi") or exif.resolution(tags))
+    dpi = _sound(_resolution(picture) or exif.resolution(tags))
     about = About(
         profile or None,
         tags,
@@ -294,6 +330,13 @@ def _about(stream: BinaryIO, picture: Image.Image | None) -> tuple[About, int]:
         _texts(picture),
     )
     return about, orientation
+
+
+def _resolution(picture: Image.Image | None) -> tuple[float, float] | None:
+    """Return what the file says beside EXIF; of a JPEG that says nothing Pillow says 72."""
+    silent = isinstance(picture, JpegImageFile) and not picture.info.get("jfif_unit")
+    dpi: tuple[float, float] | None = None if picture is None else picture.info.get("dpi")
+    return None if silent else dpi
 
 
 def _bytes(tag: "exif.Tag | Directory | None") -> bytes:
@@ -308,7 +351,7 @@ def _exif_block(info: dict[Any, Any]) -> bytes:
     return block
 
 
-def _sound(dpi: tuple[Any, Any] | None) -> tuple[float, float] | None:
+def _sound(dpi: tuple[float, float] | None) -> tuple[float, float] | None:
     if dpi is None:
         return None
     across, down = float(dpi[0]), float(dpi[1])
@@ -323,6 +366,8 @@ def _texts(picture: Image.Image | None) -> dict[str, str]:
 
 
 def _turned(picture: Image.Image, orientation: int) -> Image.Image:
+    if isinstance(picture, TiffImageFile):
+        orientation = picture.getexif().get(exif.ORIENTATION, 1)  # 1 once Pillow has turned it
     turn = TURNS.get(orientation)
     return picture if turn is None else picture.transpose(turn)
 
