@@ -31,7 +31,7 @@ def style(
     model: ModelArgument,
     photos: Annotated[
         list[str],
-        typer.Argument(metavar="PHOTO...", help="Files, or folders to search; - is stdin."),
+        typer.Argument(metavar="PHOTO", help="Files, or folders to search; - is stdin."),
     ],
     output: Annotated[
         str,

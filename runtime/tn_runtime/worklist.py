@@ -75,13 +75,15 @@ def plan(photos: Sequence[Path], destination: str, suffix: str | None = None) ->
         raise RequestError(f"the photo on stdin has no name; name a file, as in {output / 'a.png'}")
     if output.exists() and not output.is_dir():
         raise RequestError(f"{output} is a file; several photos go into a folder, name one")
-    found = dict.fromkeys(_found(photos, output))  # each once
+    found = {(_real(photo), below): photo for photo, below in _found(photos, output)}
     if not found:
         raise RequestError(
             f"{', '.join(map(str, photos))}: no photos there; their names end in "
             f"{', '.join(sorted(PHOTO_SUFFIXES))}, and hidden ones are left out"
         )
-    errands = [Errand(photo, output / _renamed(below, suffix)) for photo, below in found]
+    errands = [
+        Errand(photo, output / _renamed(below, suffix)) for (_, below), photo in found.items()
+    ]
     _check(errands, folders, output)
     return Worklist(errands, into_folder=True)
 
@@ -136,7 +138,7 @@ def _check(errands: list[Errand], folders: list[Path], output: Path) -> None:
         name = _real(errand.output)
         if name in photos or any(_is_below(errand.output, folder) for folder in searched):
             raise RequestError(
-                f"{errand.output} would lie among the photos, or replace one; name another folder"
+                f"{errand.output} would lie among the photos; name another folder for the outputs"
             )
         if name in taken:
             raise RequestError(

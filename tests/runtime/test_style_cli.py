@@ -1,0 +1,423 @@
+"""tn-run style as people and scripts meet it: one photo, streams, folders, and runs cut short."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from runtime import style_contract
+from runtime.processes import ENVIRONMENT, TN_RUN, start_tn_run, tn_run
+from tn_runtime.image import read_rgb
+from tn_runtime.version import __version__
+
+POSIX = pytest.mark.skipif(sys.platform == "win32", reason="signals and links of POSIX")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("style") / "plain.onnx"
+    path.write_bytes(style_contract.model_bytes())
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Be in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def photo(path, size=(40, 50), mode="RGB", seed=0):
+    """Write a photo, and return its path."""
+    channels = len(mode)
+    pixels = np.random.default_rng(seed).integers(0, 256, (*size, channels), np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels, mode).save(path)
+    return path
+
+
+def is_stylised(output, source, seed=0):
+    np.testing.assert_array_equal(read_rgb(output), style_contract.expected(read_rgb(source), seed))
+
+
+def succeeds(*arguments, **options):
+    done = tn_run("style", *arguments, **options)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def fails(*arguments, **options):
+    """Run, and return the one error line."""
+    done = tn_run("style", *arguments, **options)
+    assert done.returncode == 2, done
+    [line] = errors(done.stderr)
+    return line
+
+
+def errors(stderr):
+    assert "Traceback" not in stderr
+    return [line for line in stderr.splitlines() if line.startswith("error: ")]
+
+
+def files(folder):
+    """Return the names of all files below."""
+    return sorted(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    )
+
+
+# One photo
+
+
+def test_a_photo_becomes_a_file_that_says_how_it_was_made(model, folder):
+    source = photo(folder / "a.png", (60, 700))
+    done = succeeds(model, source, "-o", "b.png", "--seed", "-4", "--strength", "1")
+    is_stylised("b.png", source, -4)
+    assert done.stdout.startswith("b.png: ")
+    assert done.stdout.count("\n") == 1
+    assert done.stderr.startswith("runs on ")
+    assert done.stderr.count("\n") == 1
+    with Image.open("b.png") as image:
+        image.load()
+        assert image.text == {
+            "Software": f"texture-networks {__version__}",
+            "Model": "plain style",
+            "Model-SHA256": hashlib.sha256(model.read_bytes()).hexdigest(),
+            "Photo": "a.png",
+            "Photo-SHA256": hashlib.sha256(source.read_bytes()).hexdigest(),
+            "Seed": "-4",
+            "Strength": "1.0",
+            "Keep-Colors": "no",
+            "Stroke-Scale": "1.0",
+            "Max-Size": "none",
+        }
+
+
+def test_a_file_is_replaced_and_the_photo_itself_is_not(model, folder):
+    source = photo(folder / "a.png")
+    before = source.read_bytes()
+    photo(folder / "b.png", seed=1)
+    succeeds(model, source, "-o", "b.png")
+    is_stylised("b.png", source)
+    assert "is the photo itself" in fails(model, source, "-o", "a.png")
+    assert "is the photo itself" in fails(model, source, "-o", "none/../a.png")
+    assert source.read_bytes() == before
+
+
+def test_options_reach_the_picture(model, folder):
+    source = photo(folder / "a.png", (200, 100))
+    done = succeeds(
+        *(model, source, "-o", "b.png", "--strength", "0", "--max-size", "50", "--json"),
+        *("--provider", "cpu", "--threads", "1", "--keep-colors", "--stroke-scale", "2"),
+    )
+    facts = json.loads(done.stdout)
+    assert done.stderr == ""
+    assert (facts["outputs"], facts["skipped"], facts["failed"]) == (["b.png"], [], [])
+    options = ("seed", "strength", "keep_colors", "stroke_scale", "max_size")
+    assert [facts[each] for each in options] == [0, 0, True, 2, 50]
+    assert (facts["model"], facts["provider"]) == ("plain style", "cpu")
+    assert read_rgb("b.png").shape == (50, 25, 3)
+
+
+def test_quality_is_of_jpeg(model, folder):
+    source = photo(folder / "a.png", (100, 100))
+    sizes = []
+    for quality in ("20", "95"):
+        succeeds(model, source, "-o", "b.jpg", "--quality", quality)
+        sizes.append((folder / "b.jpg").stat().st_size)
+    assert sizes[0] < sizes[1] / 2
+
+
+def test_alpha_is_kept_or_missed(model, folder):
+    source = photo(folder / "a.png", mode="RGBA")
+    assert "alpha" not in succeeds(model, source, "-o", "b.png").stderr
+    with Image.open("b.png") as made, Image.open(source) as given:
+        assert made.getchannel("A").tobytes() == given.getchannel("A").tobytes()
+    assert "b.jpg is without the photo's alpha" in succeeds(model, source, "-o", "b.jpg").stderr
+
+
+def test_streams(model, folder):
+    source = photo(folder / "a.jpg")
+    command = [sys.executable, "-W", "error", "-c", TN_RUN, "style", str(model), "-", "-o", "-"]
+    done = subprocess.run(
+        command, input=source.read_bytes(), capture_output=True, env=ENVIRONMENT, check=True
+    )
+    (folder / "b.png").write_bytes(done.stdout)
+    is_stylised(folder / "b.png", source)
+    with source.open("rb") as stream:
+        succeeds(model, "-", "-o", "c.tiff", stdin=stream)
+    is_stylised(folder / "c.tiff", source)
+    assert "stdin is empty" in fails(model, "-", "-o", "d.png", stdin=subprocess.DEVNULL)
+    (folder / "out").mkdir()
+    error = fails(model, "-", "-o", "out", stdin=subprocess.DEVNULL)
+    assert "the photo on stdin has no name" in error
+    assert "goes alone" in fails(model, "-", source, "-o", "out", stdin=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--strength", "2"], "strength 2 is out of range; it is 0 to 1"),
+        (["--strength", "nan"], "strength nan"),
+        (["--strength", "much"], "--strength"),
+        (["--stroke-scale", "9"], "stroke scale 9 is out of range; it is 0.25"),
+        (["--seed", str(2**63)], "out of range"),
+        (["--max-size", "0"], "max size 0 is out of range"),
+        (["--max-pixels", "many"], "--max-pixels 'many' is no number of pixels; give 400MP"),
+        (["--max-pixels", "0"], "give 400MP"),
+        (["--quality", "101", "-o", "b.jpg"], "quality 101 is out of range; it is 1 to 100"),
+        (["--quality", "80"], "--quality is for JPEG and WebP"),
+        (["--format", "bmp"], "'png', 'jpg', 'webp', 'tiff'"),
+        (["--format", "jpg"], "--format says .jpg, and b.png something else"),
+        (["-o", "b.gif"], "choose one of .png"),
+        (["-o", "none/b.png"], "does not exist"),
+        (["-o", "-", "--json"], "both want stdout"),
+        (["--threads", "0"], "0 threads"),
+    ],
+)
+def test_what_the_user_can_mend_is_one_line(model, folder, arguments, message):
+    photo(folder / "a.png")
+    assert message in fails(model, "a.png", "-o", "b.png", *arguments)
+    assert files(folder) == ["a.png"]
+
+
+def test_options_are_checked_before_the_model_is_read(folder):
+    error = fails("none.onnx", photo(folder / "a.png"), "-o", "b.png", "--strength", "7")
+    assert "strength 7" in error
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "cannot be read: No such file"),
+        (b"", "is empty"),
+        (b"no photo", "not a picture that can be read"),
+    ],
+)
+def test_a_bad_photo_is_one_line(model, folder, content, message):
+    if content is not None:
+        (folder / "a.png").write_bytes(content)
+    assert message in fails(model, "a.png", "-o", "b.png")
+    assert not (folder / "b.png").exists()
+
+
+def test_large_photos_are_read_when_asked_for(model, folder):
+    photo(folder / "a.png", (60, 50))
+    error = fails(model, "a.png", "-o", "b.png", "--max-pixels", "2999")
+    assert "allow more with --max-pixels" in error
+    succeeds(model, "a.png", "-o", "b.png", "--max-pixels", "3000")
+    succeeds(model, "a.png", "-o", "b.png", "--max-pixels", "1mp")
+
+
+def test_each_kind_of_model_has_its_command(model, plain_model, folder):
+    photo(folder / "a.png")
+    assert "it takes no photo: tn-run texture" in fails(plain_model, "a.png", "-o", "b.png")
+    done = tn_run("texture", model, "-o", "b.png")
+    assert done.returncode == 2
+    assert "it stylises photos: tn-run style" in errors(done.stderr)[0]
+    assert files(folder) == ["a.png"]
+
+
+# Folders
+
+
+def album(folder):
+    """Fill a folder with photos, and with what are none; return the photos."""
+    paths = [
+        photo(folder / name, seed=seed)
+        for seed, name in enumerate(["b.png", "a.webp", "sub/b.png", "sub/deep/c.tiff", "d.PNG"])
+    ]
+    (folder / "notes.txt").write_text("no photo")
+    photo(folder / ".hidden.png")
+    photo(folder / ".thumbnails" / "b.png")
+    return [path for path in paths if path.suffix != ".webp"]
+
+
+def test_a_folder_keeps_its_structure(model, folder):
+    photos = album(folder / "in")
+    done = succeeds(model, "in", "-o", "out")
+    assert files(folder / "out") == ["a.webp", "b.png", "d.PNG", "sub/b.png", "sub/deep/c.tiff"]
+    for each in photos:
+        is_stylised(folder / "out" / each.relative_to(folder / "in"), each)
+    assert done.stdout.startswith("out: 5 photos: ")
+
+
+def test_what_is_there_is_skipped_until_told_otherwise(model, folder):
+    [source, *_] = album(folder / "in")
+    (folder / "out").mkdir()
+    (folder / "out" / "b.png").write_bytes(b"done before")
+    done = succeeds(model, "in", "-o", "out", "--json")
+    facts = json.loads(done.stdout)
+    assert facts["skipped"] == [os.path.join("out", "b.png")]  # noqa: PTH118 - as it is printed
+    assert len(facts["outputs"]) == 4
+    assert (folder / "out" / "b.png").read_bytes() == b"done before"
+    again = succeeds(model, "in", "-o", "out")
+    assert "out: 0 photos, 5 skipped as done before (--overwrite" in again.stdout
+    succeeds(model, "in", "-o", "out", "--overwrite")
+    is_stylised(folder / "out" / "b.png", source)
+
+
+@pytest.mark.parametrize("output", ["in/out", "in/sub/../out/"])
+def test_outputs_below_the_photos_are_not_taken_for_photos(model, folder, output):
+    album(folder / "in")
+    succeeds(model, "in", "-o", output)
+    assert len(files(folder / "in" / "out")) == 5
+    assert "5 skipped" in succeeds(model, "in", "-o", output).stdout
+    assert len(files(folder / "in" / "out")) == 5
+
+
+def test_outputs_among_the_photos_are_refused(model, folder):
+    album(folder / "in")
+    photo(folder / "in" / "in" / "e.png")
+    before = files(folder)
+    for output in ("in", "in/.", "."):  # the last would make in/e.png of in/in/e.png
+        assert "would lie among the photos" in fails(model, "in", "-o", output)
+    error = fails(model, "in/b.png", "in/sub/b.png", "-o", "in")
+    assert "b.png would lie among the photos" in error
+    assert files(folder) == before
+
+
+def test_names_that_meet_are_refused_before_any_work(model, folder):
+    photo(folder / "in" / "a.png")
+    photo(folder / "in" / "a.bmp")
+    photo(folder / "other" / "a.png")
+    for arguments in (["in"], ["in/a.png", "other"], ["in", "other", "--format", "jpg"]):
+        error = fails(model, *arguments, "-o", "out")
+        assert "would both become" in error
+        assert os.path.join("out", "a.") in error  # noqa: PTH118
+    assert not (folder / "out").exists()
+    succeeds(model, "in/a.png", "in/../in/a.png", "in/a.png", "-o", "out")
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ([], ["a.jpg", "b.png", "c.png", "d.TIF"]),
+        (["--format", "webp", "--quality", "50"], ["a.webp", "b.webp", "c.webp", "d.webp"]),
+        (["--format", "tiff"], ["a.tiff", "b.tiff", "c.tiff", "d.tiff"]),
+    ],
+)
+def test_outputs_have_the_photos_suffix_or_one_for_all(model, folder, options, expected):
+    for name in ("a.jpg", "b.gif", "c.bmp", "d.TIF"):
+        photo(folder / "in" / name, (9, 9))
+    succeeds(model, "in", "-o", "out", *options)
+    assert files(folder / "out") == expected
+    formats = {"jpg": "JPEG", "tif": "TIFF"}
+    for name in expected:
+        with Image.open(folder / "out" / name) as image:
+            suffix = name.rpartition(".")[2].lower()
+            assert image.format == formats.get(suffix, suffix.upper())
+
+
+def test_one_photo_goes_into_a_folder_that_is_one(model, folder):
+    photo(folder / "a.png")
+    (folder / "out").mkdir()
+    succeeds(model, "a.png", "-o", "out")
+    is_stylised("out/a.png", "a.png")
+    succeeds(model, "a.png", "-o", "new/")
+    is_stylised("new/a.png", "a.png")
+
+
+def test_bad_files_do_not_stop_the_rest(model, folder):
+    photos = album(folder / "in")
+    (folder / "in" / "a.jpg").write_bytes(b"no photo")
+    (folder / "in" / "sub" / "a.png").write_bytes(photos[0].read_bytes()[:500])
+    (folder / "out" / "d.PNG").mkdir(parents=True)
+    done = tn_run("style", model, "in", "missing.png", "-o", "out", "--overwrite", "--json")
+    assert done.returncode == 1
+    facts = json.loads(done.stdout)
+    assert len(facts["outputs"]) == 4
+    reasons = [failed["error"] for failed in facts["failed"]]
+    assert [f"error: {reason}" for reason in reasons] == errors(done.stderr)
+    for words in ("a.jpg is not a picture", "is damaged", "d.PNG is a folder", "No such file"):
+        assert sum(words in reason for reason in reasons) == 1
+    is_stylised("out/sub/b.png", "in/sub/b.png")
+    again = tn_run("style", model, "in", "missing.png", "-o", "out")
+    assert again.returncode == 1
+    assert "out: 0 photos, 5 skipped as done before" in again.stdout
+    assert ", 3 failed (in" in again.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["empty", "-o", "out"], "empty: no photos there; their names end in .avif"),
+        (["in", "-o", "in/b.png"], "b.png is a file; several photos go into a folder"),
+        (["in", "-o", "-"], "-o - takes one photo"),
+        (["in", "-o", "in/b.png/out"], "cannot be made: Not a directory"),
+    ],
+)
+def test_folders_that_cannot_be(model, folder, arguments, message):
+    photo(folder / "in" / "b.png")
+    (folder / "empty").mkdir()
+    assert message in fails(model, *arguments)
+    assert files(folder) == ["in/b.png"]
+
+
+@POSIX
+def test_links_to_folders_are_not_followed(model, folder):
+    photo(folder / "in" / "b.png")
+    (folder / "in" / "again").symlink_to(folder / "in")
+    succeeds(model, "in", "-o", "out")
+    assert files(folder / "out") == ["b.png"]
+
+
+# Runs cut short
+
+
+def start_album(model, folder, count=12):
+    """Start a run over a folder, and wait until a few photos are done and others are not."""
+    first = photo(folder / "in" / "00.png", (700, 900))
+    for number in range(1, count):
+        shutil.copy(first, folder / "in" / f"{number:02}.png")
+    process = start_tn_run(
+        "style", model, folder / "in", "-o", folder / "out", "--threads", 1, start_new_session=True
+    )
+    while process.poll() is None and len(finished(folder)) < 2:
+        time.sleep(0.005)
+    assert process.poll() is None
+    return process
+
+
+def finished(folder):
+    return sorted(path.name for path in folder.glob("out/*.png") if path.name[0] != ".")
+
+
+@POSIX
+def test_a_killed_run_started_again_ends_complete(model, folder):
+    process = start_album(model, folder)
+    process.kill()
+    process.communicate(timeout=60)
+    before = finished(folder)
+    assert 2 <= len(before) < 12
+    partial = folder / "out" / ".partial-0123456789abcdef.png"
+    partial.write_bytes(b"what a kill leaves behind")
+    done = succeeds(model, "in", "-o", "out")
+    assert f"out: {12 - len(before)} photos, {len(before)} skipped" in done.stdout
+    assert finished(folder) == [f"{number:02}.png" for number in range(12)]
+    is_stylised("out/00.png", "in/00.png")
+    for name in finished(folder)[1:]:
+        with Image.open(folder / "out" / name) as image:
+            assert image.text["Photo"] == name
+        np.testing.assert_array_equal(read_rgb(folder / "out" / name), read_rgb("out/00.png"))
+
+
+@POSIX
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_an_interrupted_run_leaves_whole_files_alone(model, folder, name, code):
+    process = start_album(model, folder)
+    process.send_signal(getattr(signal, name))
+    stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stdout) == (code, "")
+    assert errors(stderr) == (["error: interrupted"] if code == 130 else [])
+    assert finished(folder) == files(folder / "out")
+    for each in finished(folder):
+        is_stylised(folder / "out" / each, folder / "in" / each)
