@@ -150,6 +150,11 @@ def rational(value: float) -> Tag:
     return Tag(RATIONAL, struct.pack("<2I", fraction.numerator, fraction.denominator))
 
 
+def content(tag: "Tag | Directory | None") -> bytes:
+    """Return a value's bytes; there are none where there is no value."""
+    return tag.data if isinstance(tag, Tag) else b""
+
+
 def integer(directory: Directory, code: int, otherwise: int) -> int:
     """Return a tag's first integer of 16 or 32 bits."""
     tag = directory.get(code)

@@ -1,45 +1,28 @@
-"""The only place, with `photo.py`, where pictures are read and written.
+"""The only place where pictures are read and written; `photo.py` does both by way of it.
 
-Whatever comes in here becomes 8-bit sRGB (there a photo keeps what it had); whatever goes out is
-whole under its final name, or not there.
+Whatever comes in becomes 8-bit sRGB (a photo keeps what it had); whatever goes out is whole under
+its final name, or not there.
 """
 
-import contextlib
 import io
 import json
 import os
 import sys
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
-from PIL.TiffImagePlugin import TiffImageFile
+from PIL import Image
 
-from tn_runtime import exif, png, tiff
+from tn_runtime import exif, icc, png, samples, tiff
 from tn_runtime.errors import PictureError
 from tn_runtime.exif import Directory
 from tn_runtime.files import atomic
 from tn_runtime.pixels import Pixels as Pixels  # noqa: PLC0414 - the floors above import it here
-
-WIDE_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
-"""Pillow's modes with one channel of more than 8 bits."""
-
-WITHOUT_ALPHA = {
-    "1": ["L"],
-    "LA": ["L"],
-    "La": ["LA", "L"],
-    "P": ["RGB"],
-    "PA": ["RGBA", "RGB"],
-    "RGBA": ["RGB"],
-    "RGBX": ["RGB"],
-    "RGBa": ["RGBA", "RGB"],
-}
-"""Conversions of Pillow that leave the colours alone; those in small letters are premultiplied."""
+from tn_runtime.samples import About, to_8_bits
 
 MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 2**27)
 """Of a picture that is read: where Pillow itself refuses."""
@@ -52,10 +35,8 @@ def read_rgb(path: str | os.PathLike[str]) -> Pixels:
     """Read the first picture of a file as uint8 (H, W, 3), sRGB.
 
     Orientation and colour profile are applied. Alpha is ignored: the colours are as stored, not
-    blended with anything. 16 bits are rounded to 8 in TIFFs and in grey pictures without alpha; of
-    PNGs in colour or with alpha, Pillow keeps the high byte, which may be one level off. Floats
-    mean [0, 1]; if they leave that range, and for integers of 32 bits, the picture's own range is
-    stretched to [0, 255].
+    blended with anything. 16 bits are rounded to 8. Floats mean [0, 1]; if they leave that range,
+    and for integers of 32 bits, the picture's own range is stretched to [0, 255].
 
     Raises:
         PictureError: missing, unreadable, empty, damaged, too large, or not a picture.
@@ -66,58 +47,25 @@ def read_rgb(path: str | os.PathLike[str]) -> Pixels:
 
 def decode_rgb(data: bytes, path: str | os.PathLike[str]) -> Pixels:
     """Decode a picture's file as `read_rgb` does; `path` is what errors call it."""
-    with reading(path):
-        return _decode(data)
-
-
-@contextlib.contextmanager
-def reading(path: str | os.PathLike[str], way_out: str = "scale it down") -> Iterator[None]:
-    """Make errors of the body, which decodes `path`, a PictureError; there are no warnings.
-
-    Raises:
-        PictureError: damaged, too large, or not a picture.
-        MemoryError: there is not enough for a picture that may be sound.
-    """
-    try:
-        with warnings.catch_warnings():
-            # Pillow warns from 89 megapixels on and refuses twice that; the refusal is enough.
-            warnings.simplefilter("ignore")
-            yield
-    except Image.DecompressionBombError as error:
-        raise PictureError(f"{path} is too large a picture: {error}; {way_out}") from error
-    except UnidentifiedImageError as error:
-        raise PictureError(
-            f"{path} is not a picture that can be read; convert it to PNG or JPEG"
-        ) from error
-    except (MemoryError, PictureError):
-        raise
-    except Exception as error:  # decoders fail on damaged files in every way there is
-        raise PictureError(
-            f"{path} is damaged, or no kind of picture that can be read: {error}"
-        ) from error
+    with samples.reading(path):
+        source, about = samples.decode(io.BytesIO(data), MAX_PIXELS)
+        rgb = to_8_bits(source.colors(0, source.height))
+        transform = icc.srgb_transform("RGB", about.profile)
+        return rgb if transform is None else icc.converted(rgb, transform)
 
 
 def read_alpha(path: str | os.PathLike[str]) -> Pixels | None:
     """Read the alpha of a picture that `read_rgb` reads, the right way up.
 
-    Of a picture without alpha the header alone is read; in TIFFs that only tifffile reads, alpha is
-    not looked for.
-
     Returns:
         uint8 (H, W), 255 is opaque; None if the picture has no alpha.
+
+    Raises:
+        PictureError: as `read_rgb`.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's of large pictures
-        try:
-            with Image.open(path) as picture:
-                if not picture.has_transparency_data:
-                    return None
-                upright = ImageOps.exif_transpose(picture)
-        except UnidentifiedImageError:
-            return None
-    if upright.getbands()[-1] not in {"A", "a"}:  # colours of a palette, or one colour
-        upright = upright.convert("RGBA")
-    return np.asarray(upright)[..., -1]
+    with samples.open_file(path) as stream, samples.reading(path):
+        source, _ = samples.decode(stream, MAX_PIXELS)
+        return to_8_bits(source.alpha(0, source.height)) if source.has_alpha else None
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
@@ -126,143 +74,14 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     Raises:
         PictureError: missing, unreadable, empty or a folder.
     """
-    with open_file(path) as stream:
+    with samples.open_file(path) as stream:
         return stream.read()
-
-
-@contextlib.contextmanager
-def open_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Open a picture's file; a pipe is read to its end first.
-
-    Raises:
-        PictureError: missing, unreadable, empty or a folder.
-    """
-    if Path(path).is_dir():
-        raise PictureError(f"{path} is a folder; name a picture")
-    try:
-        file = Path(path).open("rb")  # noqa: SIM115 - errors of the body are not of this
-    except OSError as error:
-        raise PictureError(f"{path} cannot be read: {error.strerror or error}") from error
-    with file:
-        stream: BinaryIO = file if file.seekable() else io.BytesIO(file.read())
-        try:
-            empty = not stream.read(1)
-        except OSError as error:
-            raise PictureError(f"{path} cannot be read: {error.strerror or error}") from error
-        if empty:
-            raise PictureError(f"{path} is empty; copy the picture again")
-        stream.seek(0)
-        yield stream
-
-
-def _decode(data: bytes) -> Pixels:
-    picture = ImageOps.exif_transpose(_open(data))
-    profile = picture.info.get("icc_profile")
-    if picture.mode in WIDE_MODES:
-        picture = Image.fromarray(to_bytes(np.asarray(picture)))
-    for mode in WITHOUT_ALPHA.get(picture.mode, []):
-        picture = picture.convert(mode)
-    return np.array(_to_srgb(picture, profile))
-
-
-def _open(data: bytes) -> Image.Image:
-    try:
-        picture = Image.open(io.BytesIO(data))
-    except UnidentifiedImageError:
-        if data.startswith(tiff.MAGIC):
-            return _open_deep_tiff(data)
-        raise
-    if isinstance(picture, TiffImageFile) and picture.mode not in WIDE_MODES:
-        bits = picture.tag_v2.get(ExifTags.Base.BitsPerSample, (8,))
-        if max(bits) > 8:
-            return _open_deep_tiff(data)
-    return picture
-
-
-def _open_deep_tiff(data: bytes) -> Image.Image:
-    """Open a TIFF with colours of more than 8 bits.
-
-    Pillow knows none of floats, and garbles those of 16 bits whose channels are stored apart.
-    """
-    page = tiff.decode_tiff(data, MAX_PIXELS)
-    picture = Image.fromarray(to_bytes(page.values))
-    picture.getexif()[ExifTags.Base.Orientation] = page.orientation
-    if page.profile:
-        picture.info["icc_profile"] = page.profile
-    return picture
-
-
-def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
-    """Convert mode L, RGB, CMYK, LAB or another without alpha to RGB."""
-    transform = srgb_transform(picture.mode, profile)
-    if transform is None:
-        return picture.convert("RGB")
-    return ImageCms.applyTransform(picture, transform) or picture
-
-
-def srgb_transform(mode: str, profile: bytes | None) -> ImageCms.ImageCmsTransform | None:
-    """Return the way from a profile's colours, in a mode of Pillow, to sRGB in RGB.
-
-    None for a profile that is broken or of another mode: viewers show the colours as they are.
-    """
-    try:
-        source: Any = None
-        if profile:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        elif mode == "LAB":
-            source = ImageCms.createProfile("LAB")
-        if source is not None:
-            srgb = ImageCms.createProfile("sRGB")
-            return ImageCms.buildTransform(source, srgb, mode, "RGB")
-    except (ImageCms.PyCMSError, OSError):
-        pass
-    return None
-
-
-def to_bytes(values: NDArray[Any]) -> Pixels:
-    """Scale values of any type to uint8."""
-    if _is_unsigned(values, 1):
-        return np.ascontiguousarray(values)
-    low, high = _range(values)
-    scaled = (values.astype(np.float64) - low) * (255 / (high - low))
-    return np.rint(scaled).clip(0, 255).astype(np.uint8)
-
-
-def _range(values: NDArray[Any]) -> tuple[float, float]:
-    """Return the values that mean black and white."""
-    if _is_unsigned(values, 2):
-        return 0.0, 65535.0
-    low, high = float(values.min()), float(values.max())
-    if not np.isfinite([low, high]).all():
-        raise ValueError("it holds values that are not finite numbers")
-    nominal = 65535.0 if values.dtype.kind in "iu" else 1.0
-    if low >= 0 and high <= nominal:
-        return 0.0, nominal
-    return low, high if high > low else low + 1
-
-
-def _is_unsigned(values: NDArray[Any], size: int) -> bool:
-    return values.dtype.kind == "u" and values.dtype.itemsize == size  # in either byte order
 
 
 # Writing
 
 
 DEFAULT_QUALITY = 95
-
-
-@dataclass(frozen=True)
-class About:
-    """What a photo's file says about it; kept as far as the written format has a place for it."""
-
-    profile: bytes | None = None
-    """ICC; None is sRGB."""
-    exif: Directory = field(default_factory=dict)
-    xmp: bytes = b""
-    dpi: tuple[float, float] | None = None
-    """Horizontal, vertical."""
-    texts: Mapping[str, str] = field(default_factory=dict)
-    """Of a PNG."""
 
 
 @dataclass(frozen=True)
@@ -402,13 +221,6 @@ def _whole(picture: Picture, channels: int) -> Image.Image:
         whole.paste(Image.fromarray(pixels), (0, top))
         top += len(band)
     return whole
-
-
-def to_8_bits(samples: NDArray[Any]) -> Pixels:
-    """Round uint16 to uint8; uint8 stays as it is."""
-    if samples.dtype.itemsize == 1:
-        return samples
-    return ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
 def _exif(picture: Picture) -> Directory:

@@ -4,7 +4,6 @@ Needs nothing but tifffile itself: deflate and the predictor are among what it d
 imagecodecs.
 """
 
-import io
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -30,8 +29,6 @@ ROW_BYTES = 64 * 2**20
 CLASSIC_BYTES = 2**32 - 2**26
 """Offsets have 32 bits, and deflate may add a little to what it cannot compress."""
 
-ORIENTATION, PROFILE = 274, 34675
-"""Codes of tags."""
 COLOURS = (
     tifffile.PHOTOMETRIC.MINISWHITE,
     tifffile.PHOTOMETRIC.MINISBLACK,
@@ -115,24 +112,15 @@ class Page:
     """(H, W) of the same type."""
     premultiplied: bool
     """The colours are already multiplied with alpha."""
-    orientation: int
-    """1 to 8, as in EXIF."""
-    profile: bytes | None
-    """The ICC profile."""
 
 
-def decode_tiff(data: bytes, max_pixels: int) -> Page:
+def read_tiff(stream: BinaryIO, max_pixels: int) -> Page:
     """Read the first page.
 
     Raises:
         DecompressionBombError: more than `max_pixels`.
         ValueError: neither grey nor RGB, or damaged.
     """
-    return read_tiff(io.BytesIO(data), max_pixels)
-
-
-def read_tiff(stream: BinaryIO, max_pixels: int) -> Page:
-    """Read the first page, as `decode_tiff` does."""
     stream.seek(0)
     with tifffile.TiffFile(stream) as file:
         page = file.pages.first
@@ -146,7 +134,6 @@ def read_tiff(stream: BinaryIO, max_pixels: int) -> Page:
         if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and values.ndim == 3:
             values = np.moveaxis(values, 0, 2)
         extra = tuple(page.extrasamples)
-        orientation, profile = (page.tags.valueof(code) for code in (ORIENTATION, PROFILE))
         inverted = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
     if values.ndim == 2:
         values = values[..., None]
@@ -160,6 +147,4 @@ def read_tiff(stream: BinaryIO, max_pixels: int) -> Page:
         np.broadcast_to(values[..., :colours], (*values.shape[:2], 3)),
         values[..., colours] if has_alpha else None,
         has_alpha and extra[0] == tifffile.EXTRASAMPLE.ASSOCALPHA,
-        int(orientation or 1),
-        profile,
     )
