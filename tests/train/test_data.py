@@ -95,11 +95,15 @@ def test_one_colour_can_be_transparent(tmp_path: Path):
     assert not has_transparency(tmp_path / "a.png", Crop(0, 0, 1, 1))
 
 
-def test_pictures_without_alpha_have_no_transparency(picture: Path, tmp_path: Path):
+def test_pictures_without_alpha_have_no_transparency_whatever_their_depth(
+    picture: Path, tmp_path: Path
+):
     assert not has_transparency(picture, None)
     floats = np.dstack([pattern(), pattern()[..., 0]]).astype(np.float32)
     tifffile.imwrite(tmp_path / "deep.tiff", floats, photometric="rgb", extrasamples=["unassalpha"])
-    assert not has_transparency(tmp_path / "deep.tiff", None)  # not looked for
+    assert has_transparency(tmp_path / "deep.tiff", None)
+    tifffile.imwrite(tmp_path / "deep.tiff", floats[..., :3], photometric="rgb")
+    assert not has_transparency(tmp_path / "deep.tiff", None)
 
 
 def test_not_a_picture(tmp_path: Path):

@@ -54,10 +54,7 @@ def read_exemplar(
 
 
 def has_transparency(path: Path, crop: Crop | None) -> bool:
-    """Tell whether a pixel of the picture, or of the region, is not opaque.
-
-    Of a picture without alpha the header alone is read.
-    """
+    """Tell whether a pixel of the picture, or of the region, is not opaque."""
     values = read_alpha(path)
     if values is None:
         return False
