@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import psutil
 
 if TYPE_CHECKING:
+    from tn_runtime.image import Pixels
     from tn_train.generator import Generator
 
 T = TypeVar("T")
@@ -57,7 +58,8 @@ class Speed:
     mac_per_pixel: float
     timings: tuple[Timing, ...]
     noise_share: float
-    """Of the time of a 512 px window, what noise and pixel conversion take in the program."""
+    """Of the time of a 512 px window, what noise, photo and pixels take in the program, which the
+    network alone does not."""
 
     @property
     def sizes(self) -> list[int]:
@@ -167,10 +169,20 @@ def _time_engine(engine: str, path: Path, size: int) -> tuple[float, float]:
     return _median_seconds(make), _peak_megabytes()
 
 
+def _photo(size: int) -> "Pixels":
+    """Return a photo of noise; its content does not matter to the time."""
+    import numpy as np
+
+    return np.random.default_rng(0).integers(0, 256, (size, size, 3), np.uint8)
+
+
 def _onnxruntime(path: Path, size: int) -> Callable[[], object]:
-    from tn_runtime import load, synthesize
+    from tn_runtime import load, stylize, synthesize
 
     model = load(path, provider="cpu")
+    if model.spec.kind == "style":
+        photo = _photo(size)
+        return lambda: stylize(model, photo)
     return lambda: synthesize(model, size=(size, size))
 
 
@@ -178,13 +190,19 @@ def _pytorch(path: Path, size: int) -> Callable[[], object]:
     import torch
 
     from tn_train.checkpoint import load
+    from tn_train.content import pyramid, with_noise
 
     generator = load(path).generator()
-    side = -(-size // generator.config.stride) * generator.config.stride
+    config = generator.config
+    side = -(-size // config.stride) * config.stride
+    photo = torch.from_numpy(_photo(side)).permute(2, 0, 1)[None]
 
     @torch.inference_mode()
     def make() -> torch.Tensor:
-        z = [torch.rand(shape) for shape in generator.input_shapes(1, side, side)]
+        shapes = generator.input_shapes(1, side, side)
+        z = [torch.rand(1, config.noise_channels, *shape[2:]) for shape in shapes]
+        if config.kind == "style":
+            z = with_noise(pyramid(generator, photo.float() / 255), z)
         image: torch.Tensor = generator(*z)[..., :size, :size]
         return (image * 255 + 0.5).clamp(0, 255).byte().permute(0, 2, 3, 1).contiguous()
 
@@ -202,8 +220,18 @@ def _noise_share(checkpoint: Path, model: Path, core: Path) -> float:
     shapes = generator.input_shapes(1, NOISE_WINDOW, NOISE_WINDOW)
     rng = np.random.default_rng(0)
     noise = {f"level_{k}": rng.random(shape, np.float32) for k, shape in enumerate(shapes)}
-    window = {"seed": [0], "origin": [0, 0], "size": [NOISE_WINDOW] * 2, "period": [0, 0]}
-    request = {name: np.array(value, np.int64) for name, value in window.items()}
+    window = {"seed": [0], "origin": [0, 0]}
+    if generator.config.kind == "style":
+        window["window"] = [0, 0, NOISE_WINDOW, NOISE_WINDOW]
+    else:
+        window |= {"size": [NOISE_WINDOW] * 2, "period": [0, 0]}
+    request: dict[str, Any] = {name: np.array(value, np.int64) for name, value in window.items()}
+    if generator.config.kind == "style":
+        request["content"] = _photo(NOISE_WINDOW)[None]
+    if channels := generator.normalized_channels:
+        own = {"statistics": np.empty((0, channels, 2), np.float32)}
+        noise |= own
+        request |= own
     ort = onnxruntime()
     whole, inner = (
         ort.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])

@@ -173,6 +173,8 @@ def _check(checkpoint: Checkpoint) -> None:
         "training.averaging": 0 <= training.averaging < 1,
         "training.learning_rate": 0 < training.learning_rate < math.inf,
         "training.layers": len(training.layers) > 0,
+        "training.octaves": training.octaves >= 1,
+        "training.detail_weight": 0 <= training.detail_weight < math.inf,
         "training.weights": all(0 <= each < math.inf for each in training.weights.values()),
         "training.content_weight": 0 <= training.content_weight < math.inf,
         "training.variation_weight": 0 <= training.variation_weight < math.inf,

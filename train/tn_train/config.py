@@ -80,6 +80,12 @@ class TrainingConfig:
     """Adam's, decayed by a cosine to 2%. The authors' 0.1 gave a worse loss in equal time."""
     layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
     """Of the descriptor. The authors' texture code has relu5_1, too."""
+    octaves: int = 2
+    """The texture losses are taken of pictures at 1, 1/2 ... 1/2^(octaves - 1) of their size, too,
+    against the exemplar reduced as much: VGG sees further there (Snelgrove 2017, "High-Resolution
+    Multi-Scale Neural Texture Synthesis")."""
+    detail_weight: float = 1.0
+    """Of the loss of the finest structure; see `losses.DetailLoss`."""
     averaging: float = 0.98
     """Of the weights over the steps: what is evaluated and kept is this exponential average."""
     weights: dict[str, float] = field(default_factory=dict)

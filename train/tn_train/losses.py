@@ -5,6 +5,7 @@ TextureLoss         pictures -> {layer: loss}
   StyleLoss         features -> loss, one for each layer
     normalize_gradient
     gram_matrix
+DetailLoss          pictures -> loss, of the finest structure
 StylizationLoss     pictures, photos -> {layer: loss}, loss
   Descriptor, StyleLoss
   content_loss      features, photos' features -> loss
@@ -128,6 +129,54 @@ class TextureLoss(nn.Module):
         """Return the loss of each layer, of pictures float32 (N, 3, H, W) of any size, [0, 1]."""
         features = self.descriptor(pictures)
         return {name: layer(features[name]) for name, layer in self.layers.items()}
+
+
+class DetailLoss(nn.Module):
+    """How far the finest structure of pictures is from an exemplar's: mean((G - G0)^2).
+
+    A departure: VGG hardly sees hatching and pixel noise, and generators fill what it does not see
+    with them. G is the Gram matrix over pixels of 2x2 Haar differences (vertical, horizontal,
+    diagonal; each colour; neighbours 1 and 2 pixels apart), each divided by its root mean square in
+    the exemplar, so that the faint ones count as much as the strong. Its gradient is normalised.
+    """
+
+    SPACINGS = (1, 2)
+    """Pixels."""
+    FLOOR = 1e-4
+    """Added to the root mean squares, of colours in [0, 1]: exemplars may be flat."""
+
+    def __init__(self, exemplar: Tensor, strength: float = 1.0) -> None:
+        """Measure the exemplar, float32 (1, 3, H, W), RGB in [0, 1]; strength is the gradient's."""
+        super().__init__()
+        self.strength = strength
+        differences = self._differences(exemplar)
+        scale = differences.square().mean((0, 2, 3), keepdim=True).sqrt() + self.FLOOR
+        self.scale = nn.Buffer(scale)
+        self.target = nn.Buffer(_correlations(differences / scale))
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Return the loss, a float32 scalar, of pictures float32 (N, 3, H, W) of any size."""
+        scaled = self._differences(pictures) / self.scale
+        differences = normalize_gradient(scaled, self.strength)
+        return (_correlations(differences) - self.target).square().mean()
+
+    def _differences(self, pictures: Tensor) -> Tensor:
+        """Return (N, 18, H - 2, W - 2)."""
+        largest = max(self.SPACINGS)
+        height, width = (side - largest for side in pictures.shape[-2:])
+        found = []
+        for spacing in self.SPACINGS:
+            above, below = pictures[..., :height, :], pictures[..., spacing : spacing + height, :]
+            mean, step = (above + below) / 4, (above - below) / 4
+            for half in (mean, step):
+                left, right = half[..., :width], half[..., spacing : spacing + width]
+                found += [left - right] if half is mean else [left + right, left - right]
+        return torch.cat(found, dim=1)
+
+
+def _correlations(channels: Tensor) -> Tensor:
+    """Return F F^T / (H W), float32 (N, C, C), of float32 (N, C, H, W)."""
+    return gram_matrix(channels) * channels.shape[1]
 
 
 class StylizationLoss(nn.Module):

@@ -65,15 +65,17 @@ class StyleTask:
         self.painting = painting
         self.held = held
         self.photos = photos
-        self.stage: Stage | None = None
+        self.due: tuple[Stage, int] | None = None
+        """The stage and the step of the next batch."""
         self.batches: Iterator[Tensor] = iter(())
         self.forward = self._forward
 
     def losses(self, generator: Generator, rng: torch.Generator, moment: Moment) -> Losses:
         """Return the losses of the next batch of photos."""
         stage = self.training.stage(moment.progress)
-        if stage != self.stage:
-            self.stage, self.batches = stage, self.photos(stage, moment.step)
+        if (stage, moment.step) != self.due:  # or a task used twice would go on where it was
+            self.batches = self.photos(stage, moment.step)
+        self.due = stage, moment.step + 1
         photos = self._to_device(next(self.batches).float() / 255)
         return self.forward(generator, photos, self._join(generator, photos, rng))
 

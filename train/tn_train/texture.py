@@ -1,6 +1,7 @@
 """What a texture generator is trained on: samples from noise against the exemplar's statistics."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from tn_train import noise
@@ -10,7 +11,7 @@ from tn_train.descriptor import Descriptor, fast_precision
 from tn_train.evaluation import CALIBRATION_BATCHES, SEED, calibrate, contrast, exact_convolutions
 from tn_train.generator import Generator
 from tn_train.loop import Evaluation, Losses, Moment
-from tn_train.losses import TextureLoss, range_penalty
+from tn_train.losses import DetailLoss, TextureLoss, range_penalty
 
 SAMPLES = 2
 LARGEST = 256
@@ -45,6 +46,13 @@ class TextureTask:
             normalize_gradients=True,
             weights=training.weights,
         )
+        scales = [2**octave for octave in range(1, training.octaves)]
+        self.octaves = [
+            (scale, self._octave(exemplar, scale))
+            for scale in scales
+            if min(exemplar.shape[-2:]) >= scale * descriptor.stride
+        ]
+        self.detail = DetailLoss(exemplar, training.detail_weight)
         self.exemplar = exemplar
         self.forward = self._forward
 
@@ -88,8 +96,18 @@ class TextureTask:
             pictures = generator(*z)
         pictures = pictures.float()
         layers = self.loss(pictures)
-        penalty = self.training.range_weight * range_penalty(pictures)
-        return Losses(layers, sum(layers.values(), penalty))
+        objective = sum(layers.values(), self.training.range_weight * range_penalty(pictures))
+        for scale, loss in self.octaves:
+            objective = objective + sum(loss(F.avg_pool2d(pictures, scale)).values())
+        return Losses(layers, objective + self.detail(pictures))
+
+    def _octave(self, exemplar: Tensor, scale: int) -> TextureLoss:
+        return TextureLoss(
+            self.loss.descriptor,
+            F.avg_pool2d(exemplar, scale),
+            normalize_gradients=True,
+            weights=self.training.weights,
+        )
 
     def _batch(self, generator: Generator, rng: torch.Generator, stage: Stage) -> list[Tensor]:
         z = noise.draw(generator, stage.batch, stage.sample, stage.sample, rng)
