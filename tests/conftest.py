@@ -1,5 +1,6 @@
-"""What all floors' tests share: a tiny generator, its checkpoint and its model file."""
+"""What all floors' tests share: tiny generators, their checkpoints and their model files."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -11,18 +12,23 @@ from tn_runtime.spec import Exemplar
 from tn_train.checkpoint import Checkpoint, save
 from tn_train.config import Budget, GeneratorConfig, TrainingConfig
 from tn_train.generator import Generator
+from tn_train.norm import InstanceNorm
+from tn_train.photos import Content
 
 TINY = GeneratorConfig(widths=(12, 16, 8))
+TINY_STYLE = dataclasses.replace(TINY, content_channels=3)
+TINY_INSTANCE = dataclasses.replace(TINY_STYLE, norm="instance")
 
 
 def untrained(config: GeneratorConfig) -> Generator:
-    """A generator with BatchNorm statistics as varied as a trained one's, in eval mode."""
+    """A generator with norms as varied as a trained one's, in eval mode."""
     torch.manual_seed(0)
     generator = Generator(config)
     for module in generator.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.uniform_(-0.5, 0.5)
             module.running_var.uniform_(0.5, 2)
+        if isinstance(module, nn.BatchNorm2d | InstanceNorm):
             module.weight.data.uniform_(0.5, 2)
             module.bias.data.uniform_(-1, 1)
     _stretch_contrast(generator.eval())
@@ -47,6 +53,7 @@ def checkpoint_of(generator: Generator) -> Checkpoint:
         budget=Budget(),
         descriptor="vgg16",
         exemplar=Exemplar("leaves.png", "0" * 64, 64, 48, credit="A. Nyone", license="CC0"),
+        content=Content(5, "0" * 64) if generator.config.kind == "style" else None,
         weights=generator.state_dict(),
         steps=7,
         seconds=1.5,
@@ -76,3 +83,31 @@ def tiny_model(tiny_generator: Generator, tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture(scope="session")
 def tiny_model_bytes(tiny_model: Path) -> bytes:
     return tiny_model.read_bytes()
+
+
+@pytest.fixture(scope="session")
+def tiny_style_generator() -> Generator:
+    return untrained(TINY_STYLE)
+
+
+@pytest.fixture(scope="session")
+def tiny_instance_generator() -> Generator:
+    return untrained(TINY_INSTANCE)
+
+
+@pytest.fixture(scope="session")
+def tiny_style_model(
+    tiny_style_generator: Generator, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    path = tmp_path_factory.mktemp("style") / "tiny_style.onnx"
+    export(checkpoint_of(tiny_style_generator), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_instance_model(
+    tiny_instance_generator: Generator, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    path = tmp_path_factory.mktemp("instance") / "tiny_instance.onnx"
+    export(checkpoint_of(tiny_instance_generator), path)
+    return path

@@ -13,7 +13,13 @@ K6 = (48, 40, 32, 24, 16, 8)
 
 
 @pytest.mark.parametrize(
-    ("config", "count"), [(GeneratorConfig(), 71_659), (GeneratorConfig(widths=K6), 116_915)]
+    ("config", "count"),
+    [
+        (GeneratorConfig(), 71_659),
+        (GeneratorConfig(widths=K6), 116_915),
+        (GeneratorConfig(widths=K6, content_channels=3), 118_211),
+        (GeneratorConfig(widths=K6, content_channels=3, norm="instance"), 118_211),
+    ],
 )
 def test_parameter_count(config: GeneratorConfig, count: int):
     assert Generator(config).parameter_count == count

@@ -1,0 +1,149 @@
+"""Instance normalisation: of the window alone, by statistics that can be shared."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from tn_train.config import GeneratorConfig
+from tn_train.generator import Generator
+from tn_train.norm import EPS, InstanceNorm, Statistics
+
+MARGIN = 3
+
+
+def norm(channels=4, margin=0):
+    """Return a norm whose scale and shift do something."""
+    torch.manual_seed(1)
+    module = InstanceNorm(channels, margin)
+    module.weight.data.uniform_(0.5, 2)
+    module.bias.data.uniform_(-1, 1)
+    return module.requires_grad_(requires_grad=False)
+
+
+def features(channels=4, side=12):
+    """Return two pictures of unlike contrast and brightness, on channels that differ, too."""
+    torch.manual_seed(2)
+    x = torch.randn(2, channels, side, side + 5) * torch.tensor([1.0, 7.0]).view(2, 1, 1, 1)
+    return x + torch.arange(float(2 * channels)).view(2, channels, 1, 1)
+
+
+def statistics_of(x):
+    variance, mean = torch.var_mean(x, dim=(2, 3), correction=0)
+    return torch.stack([mean, variance], dim=2)
+
+
+def test_without_a_margin_it_is_the_known_norm():
+    module, x = norm(), features()
+    expected = F.instance_norm(x, weight=module.weight, bias=module.bias, eps=EPS)
+    torch.testing.assert_close(module(x, Statistics()), expected)
+
+
+def test_the_margin_is_normalised_but_not_measured():
+    module, x = norm(margin=MARGIN), features()
+    window = x[..., MARGIN:-MARGIN, MARGIN:-MARGIN]
+    statistics = Statistics()
+    y = module(x, statistics)
+    assert y.shape == x.shape
+    torch.testing.assert_close(statistics.all(), statistics_of(window))
+    expected = F.instance_norm(window, weight=module.weight, bias=module.bias, eps=EPS)
+    torch.testing.assert_close(y[..., MARGIN:-MARGIN, MARGIN:-MARGIN], expected)
+
+    halo = torch.ones_like(x, dtype=torch.bool)
+    halo[..., MARGIN:-MARGIN, MARGIN:-MARGIN] = False
+    other = module(torch.where(halo, 100 * x, x), Statistics())
+    assert torch.equal(other[~halo], y[~halo])
+    assert not torch.isclose(other[halo], y[halo]).any()
+
+
+def test_given_statistics_are_used():
+    module, x = norm(), features()
+    given = torch.rand(2, 4, 2) + 0.5
+    y = module(x, Statistics(given))
+    mean, variance = given[..., None, None].unbind(2)  # (N, C, 1, 1)
+    weight, bias = module.weight.view(4, 1, 1), module.bias.view(4, 1, 1)
+    expected = (x - mean) / (variance + EPS).sqrt() * weight + bias
+    torch.testing.assert_close(y, expected)
+
+
+def test_given_or_not_its_own_are_measured():
+    module, x = norm(), features()
+    statistics = Statistics(torch.rand(2, 4, 2))
+    module(x, statistics)
+    torch.testing.assert_close(statistics.all(), statistics_of(x))
+
+
+def test_none_given_means_measure():
+    module, x = norm(), features()
+    assert torch.equal(module(x, Statistics(torch.empty(0, 4, 2))), module(x, Statistics()))
+
+
+def test_bf16_is_normalised_in_fp32():
+    module = norm()
+    x = (features() + 300).bfloat16()  # in steps of 2: bf16 has 8 bits
+    statistics = Statistics()
+    y = module(x, statistics)
+    assert y.dtype == statistics.all().dtype == torch.float32
+    assert torch.equal(y, module(x.float(), Statistics()))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(module(x, Statistics()), y)
+
+
+@pytest.fixture
+def generator():
+    torch.manual_seed(0)
+    config = GeneratorConfig(widths=(6, 5, 4), branch=3, content_channels=3, norm="instance")
+    return Generator(config).eval().requires_grad_(requires_grad=False)
+
+
+def pyramid(generator, batch=2):
+    rng = torch.Generator().manual_seed(3)
+    return [torch.rand(shape, generator=rng) for shape in generator.input_shapes(batch, 16, 24)]
+
+
+def test_a_network_measures_all_its_channels_in_the_order_it_takes_them(generator):
+    taken, statistics = [], Statistics()
+    for module in generator.modules():
+        if isinstance(module, InstanceNorm):
+            module.register_forward_hook(lambda norm, *_: taken.append(norm.channels))
+    generator.run(pyramid(generator), statistics)
+    # Every block has three norms, every join one on each of its two branches.
+    channels = 3 * (6 + 5 + 4 + 3 + 3) + (5 + 3) + (4 + 3)
+    assert generator.normalized_channels == sum(taken) == channels
+    assert [each.shape for each in statistics.measured] == [(2, count, 2) for count in taken]
+    assert statistics.all().shape == (2, channels, 2)
+
+
+def test_what_was_measured_given_back_changes_nothing(generator):
+    levels, measured = pyramid(generator), Statistics()
+    picture = generator.run(levels, measured)
+    again = Statistics(measured.all())
+    assert torch.equal(generator.run(levels, again), picture)
+    assert torch.equal(again.all(), measured.all())
+
+
+def test_every_channel_given_counts(generator):
+    """No channel is passed over or taken for another: each changes the picture."""
+    levels, measured = pyramid(generator, batch=1), Statistics()
+    picture = generator.run(levels, measured)
+    for channel in range(generator.normalized_channels):
+        given = measured.all().clone()
+        given[:, channel, 0] += given[:, channel, 1].sqrt()
+        assert not torch.equal(generator.run(levels, Statistics(given)), picture), channel
+
+
+def test_pictures_of_a_batch_keep_to_themselves(generator):
+    levels = pyramid(generator)
+    batch, statistics = generator(*levels), Statistics()
+    generator.run(levels, statistics)
+    for number in range(2):
+        single, own = [level[number : number + 1] for level in levels], Statistics()
+        torch.testing.assert_close(generator.run(single, own), batch[number : number + 1])
+        torch.testing.assert_close(own.all(), statistics.all()[number : number + 1])
+
+
+def test_batch_normalisation_measures_nothing():
+    generator = Generator(GeneratorConfig(widths=(6, 5, 4), content_channels=3))
+    statistics = Statistics()
+    generator.run(pyramid(generator), statistics)
+    assert generator.normalized_channels == 0
+    assert statistics.measured == []

@@ -1,0 +1,288 @@
+"""What a style generator is trained on: photos that must stay themselves, in a painting's style."""
+
+import dataclasses
+from collections.abc import Iterator
+from itertools import islice
+
+import pytest
+import torch
+from torch import Tensor
+
+from tn_train import checkpoint as checkpoints
+from tn_train import style
+from tn_train.checkpoint import Checkpoint
+from tn_train.config import Budget, GeneratorConfig, Stage, TrainingConfig
+from tn_train.descriptor import vgg16
+from tn_train.generator import Generator
+from tn_train.interrupt import Interrupted
+from tn_train.loop import Event, Moment, Run, train
+from tn_train.losses import StylizationLoss, content_loss, range_penalty, total_variation
+from tn_train.photos import Content
+from tn_train.style import CONTENT, CONTENT_SHARE, StyleTask
+
+CPU = torch.device("cpu")
+LAYERS = ("relu1_1", "relu2_1")
+TRAINING = TrainingConfig(
+    size=48,
+    stages=(Stage(0.6, 32, 2), Stage(0.4, 48, 1)),
+    layers=LAYERS,
+    content_layer="relu2_2",
+    content_weight=1000.0,
+    variation_weight=1.0,
+)
+CONFIG = GeneratorConfig(widths=(8, 8, 8), branch=4, content_channels=3)
+STYLE_NORMS = pytest.mark.parametrize("norm", ["batch", "instance"])
+
+
+def batch(number: int, side: int, count: int) -> Tensor:
+    """Return soft colours and a hard edge, uint8 (count, 3, side, side)."""
+    rng = torch.Generator().manual_seed(number)
+    corners = torch.rand(count, 3, 2, 2, generator=rng)
+    soft = torch.nn.functional.interpolate(corners, side, mode="bilinear")
+    edge = torch.randint(side // 4, 3 * side // 4, (1,), generator=rng).item()
+    soft[..., edge:] = 1 - soft[..., edge:]
+    return (soft * 255).byte()
+
+
+def photos(stage: Stage, step: int) -> Iterator[Tensor]:
+    """Batches that depend on the stage and the step alone."""
+    while True:
+        yield batch(step, stage.sample, stage.batch)
+        step += 1
+
+
+def make_task(painting: Tensor, training: TrainingConfig = TRAINING, **changes) -> StyleTask:
+    training = dataclasses.replace(training, **changes)
+    held = batch(-1, 40, 2).float() / 255
+    descriptor = vgg16([*training.layers, training.content_layer])
+    return StyleTask(descriptor, painting, photos, held, training)
+
+
+@pytest.fixture
+def painting(exemplar: Tensor) -> Tensor:
+    return exemplar
+
+
+@pytest.fixture
+def begun(fresh: Checkpoint) -> Checkpoint:
+    """Return a style run of 40 steps that has not begun."""
+    content = Content(5, "0" * 64)
+    return dataclasses.replace(fresh, config=CONFIG, training=TRAINING, content=content)
+
+
+def with_norm(checkpoint: Checkpoint, norm: str) -> Checkpoint:
+    return dataclasses.replace(checkpoint, config=dataclasses.replace(checkpoint.config, norm=norm))
+
+
+def finished(checkpoint: Checkpoint, task: StyleTask, report=lambda _: None) -> Run:
+    run = Run(checkpoint, CPU)
+    train(run, task, report)
+    return run
+
+
+def new_generator(norm: str = "batch") -> Generator:
+    torch.manual_seed(0)
+    return Generator(dataclasses.replace(CONFIG, norm=norm))
+
+
+def saved(run: Run, path) -> dict:
+    """Save a run, load it again, and return all but clock times."""
+    checkpoints.save(run.checkpoint(), path)
+    return plain(checkpoints.load(path))
+
+
+def plain(value):
+    if isinstance(value, Tensor):
+        return value.tolist()
+    if dataclasses.is_dataclass(value):
+        value = {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {key: plain(each) for key, each in value.items() if key != "seconds"}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    return value
+
+
+@STYLE_NORMS
+def test_training_lowers_the_loss_of_style_and_of_held_photos(begun, painting, norm):
+    events: list[Event] = []
+    run = finished(with_norm(begun, norm), make_task(painting), events.append)
+    assert [event.step for event in events if event.evaluation] == [20, 40]
+    first, *_, last = run.history
+    assert last.loss < 0.5 * first.loss
+    assert run.best_loss == min(record.loss for record in run.history)
+    assert set(last.layers) == {*LAYERS, CONTENT}
+
+
+@pytest.mark.parametrize(("norm", "stop"), [("batch", 14), ("batch", 20), ("instance", 27)])
+def test_resumed_equals_uninterrupted_bit_for_bit(begun, painting, tmp_path, norm, stop):
+    """Stopped in the first stage, at an evaluation, and in the second."""
+
+    def stop_there(event: Event) -> None:
+        if event.step == stop:
+            raise Interrupted
+
+    checkpoint = with_norm(begun, norm)
+    whole = finished(checkpoint, make_task(painting))
+    half = Run(checkpoint, CPU)
+    with pytest.raises(Interrupted):
+        train(half, make_task(painting), stop_there)
+    checkpoints.save(half.checkpoint(), tmp_path / "half.pt")
+    loaded = checkpoints.load(tmp_path / "half.pt")
+    assert loaded.steps == stop
+    resumed = finished(loaded, make_task(painting))
+    assert saved(resumed, tmp_path / "resumed.pt") == saved(whole, tmp_path / "whole.pt")
+
+
+def test_losses_depend_on_the_moment_and_not_on_those_before(painting):
+    """A task can be used again: it has no place of its own in the row of photos."""
+    task, generator = make_task(painting), new_generator("instance")
+
+    def losses(moment: Moment) -> dict[str, float]:
+        rng = torch.Generator().manual_seed(0)
+        layers = task.losses(generator, rng, moment).layers
+        return {name: loss.item() for name, loss in layers.items()}
+
+    moments = [Moment(0, 0.0), Moment(1, 0.1), Moment(2, 0.2), Moment(30, 0.8)]
+    forwards = [losses(moment) for moment in moments]
+    assert [losses(moment) for moment in reversed(moments)] == forwards[::-1]
+    assert forwards[0] != forwards[1] != forwards[2]
+
+
+@STYLE_NORMS
+def test_evaluation_is_fp32_whatever_training_is(painting, monkeypatch, norm):
+    evaluations, trained = [], []
+    for precision in ("fp32", "bf16"):
+        monkeypatch.setattr(style, "fast_precision", lambda _, precision=precision: precision)
+        task, generator = make_task(painting), new_generator(norm)
+        evaluations.append(task.evaluate(generator))
+        losses = task.losses(generator.train(), torch.Generator().manual_seed(0), Moment(0, 0.0))
+        trained.append({name: loss.item() for name, loss in losses.layers.items()})
+    assert trained[0] != trained[1]
+    assert trained[0] == pytest.approx(trained[1], rel=0.1)
+    assert evaluations[0].layers == evaluations[1].layers
+    assert torch.equal(evaluations[0].pictures, evaluations[1].pictures)
+
+
+@STYLE_NORMS
+def test_evaluation_is_deterministic_and_of_the_photos_held_aside(painting, norm):
+    task, generator = make_task(painting), new_generator(norm)
+    first, second = task.evaluate(generator), task.evaluate(generator)
+    assert torch.equal(first.pictures, second.pictures)
+    assert first.layers == second.layers
+    assert first.pictures.shape == task.held.shape == (2, 3, 40, 40)
+    assert not generator.training
+    task.held = task.held.flip(-1)
+    assert not torch.equal(task.evaluate(generator).pictures, first.pictures)
+
+
+def test_what_evaluations_go_by_is_the_style_and_a_share_of_the_content(painting):
+    task, generator, pictures = make_task(painting), new_generator("instance"), []
+    generator.register_forward_hook(lambda *call: pictures.append(call[-1]))
+    evaluation = task.evaluate(generator)
+    [picture] = pictures
+    with torch.no_grad():
+        layers, content = task.exact(picture, task.held)
+    layers[CONTENT] = CONTENT_SHARE * content
+    expected = {name: loss.item() for name, loss in layers.items()}
+    assert evaluation.layers == pytest.approx(expected)
+    assert evaluation.loss == pytest.approx(sum(expected.values()))
+    assert torch.equal(evaluation.pictures, picture.clamp(0, 1))
+
+
+def test_a_weight_on_the_content_keeps_the_photo(begun, painting):
+    contents, styles = [], []
+    for weight in (0.0, 10_000.0):
+        training = dataclasses.replace(TRAINING, content_weight=weight)
+        checkpoint = dataclasses.replace(begun, training=training)
+        run = finished(checkpoint, make_task(painting, training))
+        last = run.history[-1].layers
+        contents.append(last[CONTENT])
+        styles.append(sum(last[name] for name in LAYERS))
+    assert contents[1] < 0.6 * contents[0]
+    assert styles[0] < styles[1]  # the two pull apart
+
+
+def test_the_objective_is_the_sum_of_its_parts(painting):
+    generator, pictures = new_generator("instance"), []
+    generator.to_rgb.bias.data.fill_(1.2)  # part of the picture is beyond the range
+    generator.register_forward_hook(lambda *call: pictures.append(call[-1]))
+
+    def objective(**weights):
+        task = make_task(painting, **{"content_weight": 0, "range_weight": 0} | weights)
+        task.precision = "fp32"
+        losses = task.losses(generator, torch.Generator().manual_seed(0), Moment(0, 0.0))
+        return losses.objective.item(), losses.layers
+
+    bare, layers = objective(variation_weight=0)
+    assert bare == pytest.approx(sum(layers[name].item() for name in LAYERS))
+    penalty, variation = range_penalty(pictures[-1]), total_variation(pictures[-1])
+    assert penalty > 0
+    for weights, part in (
+        ({"content_weight": 3.0}, 3 * layers[CONTENT] / CONTENT_SHARE),
+        ({"range_weight": 1000.0}, 1000 * penalty),
+        ({"variation_weight": 50.0}, 50 * variation),
+    ):
+        whole, _ = objective(**({"variation_weight": 0} | weights))
+        assert whole - bare == pytest.approx(part.item(), rel=1e-3)
+
+
+def test_photos_are_asked_for_at_each_stage_from_its_first_step_on(begun, painting):
+    asked = []
+
+    def watched(stage: Stage, step: int) -> Iterator[Tensor]:
+        asked.append((stage.sample, step))
+        return photos(stage, step)
+
+    task = make_task(painting)
+    task.photos = watched
+    finished(dataclasses.replace(begun, budget=Budget(steps=10)), task)
+    assert asked == [(32, 0), (32, 0), (48, 6)]  # the first time, for all evaluations
+
+
+def gradient(loss: Tensor, pictures: Tensor) -> Tensor:
+    return torch.autograd.grad(loss, pictures, retain_graph=True)[0]
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_the_style_s_gradient_is_normalised_and_the_content_s_is_not(painting, normalize):
+    """A normalised gradient has one length, whatever its loss is multiplied by."""
+    loss = StylizationLoss(
+        vgg16([*LAYERS, "relu2_2"]), painting, "relu2_2", normalize_gradients=normalize
+    )
+    seen = batch(5, 32, 2).float() / 255
+    pictures = torch.rand(2, 3, 32, 32, requires_grad=True)
+    layers, content = loss(pictures, seen)
+    factor = 1 if normalize else 10
+    for layer in layers.values():
+        torch.testing.assert_close(
+            gradient(10 * layer, pictures), factor * gradient(layer, pictures)
+        )
+    torch.testing.assert_close(gradient(10 * content, pictures), 10 * gradient(content, pictures))
+
+    features = loss.descriptor(pictures)["relu2_2"]
+    plain_content = content_loss(features, loss.descriptor(seen)["relu2_2"])
+    assert content.item() == plain_content.item()
+    torch.testing.assert_close(gradient(content, pictures), gradient(plain_content, pictures))
+
+
+def test_the_photo_is_compared_with_its_own_picture(painting):
+    """Content is no statistic: another photo's picture, or a moved one, is no better than noise."""
+    loss = make_task(painting).exact
+    seen = batch(5, 32, 2).float() / 255
+    _, itself = loss(seen, seen)
+    assert itself.item() == 0
+    _, swapped = loss(seen.flip(0), seen)
+    _, moved = loss(seen.roll(8, -1), seen)
+    assert min(swapped.item(), moved.item()) > 0.1
+
+
+def test_no_style_is_taken_of_the_content_s_layer(painting):
+    assert list(make_task(painting).exact.style) == list(LAYERS)
+
+
+def test_the_tests_photos_are_a_function_of_stage_and_step():
+    stage = TRAINING.stages[0]
+    row = list(islice(photos(stage, 0), 4))
+    assert all(torch.equal(a, b) for a, b in zip(row[2:], photos(stage, 2), strict=False))
+    assert not torch.equal(row[0], row[1])
