@@ -1,5 +1,6 @@
 """The verb `stylize`: a photo repainted, checked, cut into tiles, run and put together."""
 
+import numbers
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +18,9 @@ from tn_runtime.resampling import Rows, Scroll, resampled
 from tn_runtime.session import Model
 from tn_runtime.tiling import Window
 
-TILE = 512
-"""Pixels, the largest side of a tile."""
+TILE = 256
+"""Pixels, the largest side of a tile. Of 128 to 1024, tried on a K=5 generator on one core, this
+took 1.1 times the least time per pixel (512: 1.2 times, 1024: 1.5 times)."""
 
 REFERENCE_PIXELS = 2**20
 """At most so many are measured for the statistics that all tiles of a photo share."""
@@ -52,6 +54,9 @@ class Options:
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
+        for name, value in (("strength", self.strength), ("stroke scale", self.stroke_scale)):
+            if not isinstance(value, numbers.Real):
+                raise RequestError(f"{name} {value!r:.60} is no number")
         if not 0 <= self.strength <= 1:  # NaN is not, either
             raise RequestError(f"strength {self.strength:g} is out of range; it is 0 to 1")
         finest, broadest = STROKE_SCALES
@@ -94,8 +99,9 @@ def stylize(
     """
     options = Options(seed, strength, keep_colors, stroke_scale)
     check_max_size(max_size)
-    _check_photo(photo)
-    limited = reduced(Photo.from_array(photo), max_size)
+    array = np.asarray(photo)
+    _check_photo(array)
+    limited = reduced(Photo.from_array(array), max_size)
     return np.concatenate(list(stylized_bands(model, limited, options)))
 
 

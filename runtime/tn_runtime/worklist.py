@@ -89,8 +89,9 @@ def plan(photos: Sequence[Path], destination: str, suffix: str | None = None) ->
 
 
 def _alone(photo: Path, output: Path, suffix: str | None) -> Errand:
-    if output != STDOUT and suffix is not None and output.suffix.lower() != suffix:
-        raise RequestError(f"--format says {suffix}, and {output} something else; leave one out")
+    own = ".png" if output == STDOUT else output.suffix.lower()
+    if suffix is not None and FORMATS.get(own) != FORMATS[suffix]:
+        raise RequestError(f"--format {suffix[1:]} is not the format of -o {output}; leave it out")
     if output != STDOUT and photo != STDIN and _real(output) == _real(photo):
         raise RequestError(f"{output} is the photo itself; name another output")
     return Errand(photo, output)

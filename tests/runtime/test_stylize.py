@@ -79,17 +79,17 @@ def test_bands_add_up_and_report_progress(plain):
     parts = list(bands)
     assert len(parts) > 1
     equal(np.concatenate(parts), style_contract.expected(content, 3))
-    assert reports == [(done, 6) for done in range(1, 7)]
+    assert reports == [(done, 15) for done in range(1, 16)]
 
 
 def test_a_tile_is_run_with_its_halo_and_no_more(plain):
     watched = Watched(plain.session)
-    stylize(dataclasses.replace(plain, session=watched), photo((1100, 1600)))
+    stylize(dataclasses.replace(plain, session=watched), photo((600, 800)))
     halo = plain.spec.halo
     largest = max(run["content"].size for run in watched.runs)
     assert largest == 3 * (stylization.TILE + 2 * halo) ** 2
-    middle = [run for run in watched.runs if run["origin"].tolist() == [512 - halo, 512 - halo]]
-    assert [run["window"].tolist() for run in middle] == [[halo, halo, 512, 512]]
+    middle = [run for run in watched.runs if run["origin"].tolist() == [256 - halo, 256 - halo]]
+    assert [run["window"].tolist() for run in middle] == [[halo, halo, 256, 256]]
 
 
 class Watched:
@@ -318,6 +318,7 @@ def test_reducing_does_not_blend_in_what_is_transparent():
         ({"seed": 1.5}, "seed 1.5 is no integer"),
         ({"strength": 1.01}, "strength 1.01 is out of range; it is 0 to 1"),
         ({"strength": float("nan")}, "strength nan"),
+        ({"strength": "1"}, "strength '1' is no number"),
         ({"stroke_scale": 0.2}, "stroke scale 0.2 is out of range; it is 0.25, .* to 8"),
         ({"stroke_scale": 9}, "stroke scale 9"),
         ({"max_size": 0}, "max size 0 is out of range"),
