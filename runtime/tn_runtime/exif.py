@@ -41,6 +41,8 @@ _SPANS = (
 PIXELS_ONLY = frozenset(code for first, end in _SPANS for code in range(first, end))
 """Tags of a TIFF that say how its own pixels lie, and those of Photoshop with its thumbnail."""
 
+MAX_TAGS = 4096
+"""Of a directory."""
 MAX_BYTES = 2**26
 """Of all values together: many directories of a broken file could name the same bytes."""
 
@@ -209,7 +211,7 @@ class _Reader:
 
     def directory(self, offset: int, depth: int) -> Directory:
         self.stream.seek(offset)
-        count = min(self.number("Q" if self.big else "H"), 2**16)
+        count = min(self.number("Q" if self.big else "H"), MAX_TAGS)
         start, size = self.stream.tell(), 4 + 2 * self.inline
         found: Directory = {}
         for index in range(count):

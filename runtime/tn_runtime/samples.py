@@ -69,7 +69,7 @@ HALVES = {
 those that yield the high and the low bytes, or all four bytes of grey with alpha.
 """
 
-OTHER_COLOURS = ("L", "CMYK", "LAB")
+OTHER_COLOURS = ("CMYK", "LAB")
 """Modes whose profiles do not fit RGB."""
 
 XMP_ORIENTATION = re.compile(rb"""(tiff:Orientation(?:\s*=\s*["']|>)\s*)([1-8])""")
@@ -241,15 +241,21 @@ def _shallow(picture: Image.Image, about: About, orientation: int) -> tuple[Sour
     """Return the photo of what Pillow reads right."""
     if picture.mode.startswith("I;16"):
         key = picture.info.get("transparency")
-        return (DeepSource([_turned(picture, orientation)], key), about)
+        return DeepSource([_turned(picture, orientation)], key), _of_grey(about)
     if picture.mode in WIDE_MODES:
         picture = Image.fromarray(to_bytes(np.asarray(picture)))
     mode = WITHOUT_ALPHA.get(picture.mode, [picture.mode])[-1]
+    fitting = _of_grey(about) if mode == "L" else about
     to_rgb = None
-    if mode in OTHER_COLOURS or icc.ways(about.profile) is None:
+    if mode in OTHER_COLOURS or icc.ways(fitting.profile) is None:
         to_rgb = icc.srgb_transform(mode, about.profile)
-        about = dataclasses.replace(about, profile=None)
-    return (PillowSource(_turned(picture, orientation), to_rgb), about)
+        fitting = dataclasses.replace(about, profile=None)
+    return PillowSource(_turned(picture, orientation), to_rgb), fitting
+
+
+def _of_grey(about: About) -> About:
+    """Return what is said of grey samples that become RGB."""
+    return dataclasses.replace(about, profile=icc.rgb_of_grey(about.profile))
 
 
 def _halved(
@@ -266,7 +272,9 @@ def _halved(
         about, orientation = _about(stream, half)  # after _load(): chunks may follow the pixels
         halves.append(_turned(half, orientation))
         del half
-    return (DeepSource(halves, picture.info.get("transparency")), about)
+    if len(halves) == 1:
+        about = _of_grey(about)
+    return DeepSource(halves, picture.info.get("transparency")), about
 
 
 def _deep_tiff(stream: BinaryIO, max_pixels: int) -> tuple[Source, About]:
@@ -274,7 +282,9 @@ def _deep_tiff(stream: BinaryIO, max_pixels: int) -> tuple[Source, About]:
     about, orientation = _about(stream, None)
     alpha = None if page.alpha is None else _turned_array(_known(page.alpha), orientation)
     values = _turned_array(_known(page.values), orientation)
-    return (ArraySource(values, alpha, page.premultiplied), about)
+    if values.shape[2] == 1:
+        about = _of_grey(about)
+    return ArraySource(values, alpha, page.premultiplied), about
 
 
 def _known(values: Samples) -> Samples:

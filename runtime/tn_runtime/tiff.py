@@ -107,7 +107,7 @@ class Page:
     """The first page of a TIFF."""
 
     values: NDArray[Any]
-    """(H, W, 3) of the file's own type; grey is repeated."""
+    """(H, W, 3), or (H, W, 1) of grey, of the file's own type."""
     alpha: NDArray[Any] | None
     """(H, W) of the same type."""
     premultiplied: bool
@@ -144,7 +144,7 @@ def read_tiff(stream: BinaryIO, max_pixels: int) -> Page:
         raise ValueError(f"an array of shape {values.shape} is neither grey nor RGB")
     has_alpha = bool(extra) and extra[0] in ALPHAS
     return Page(
-        np.broadcast_to(values[..., :colours], (*values.shape[:2], 3)),
+        values[..., :colours],
         values[..., colours] if has_alpha else None,
         has_alpha and extra[0] == tifffile.EXTRASAMPLE.ASSOCALPHA,
     )

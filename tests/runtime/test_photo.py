@@ -479,6 +479,56 @@ def test_other_colour_modes_become_srgb(tmp_path, mode):
     np.testing.assert_array_equal(photo.from_srgb(smooth()), smooth())
 
 
+def grey_profile(gamma):
+    """Return a grey profile by hand: a white point and a power for a curve."""
+    white = b"XYZ \0\0\0\0" + struct.pack(">3i", 63190, 65536, 54061)
+    curve = b"curv\0\0\0\0" + struct.pack(">IHxx", 1, round(gamma * 256))
+    words = b"text\0\0\0\0grey\0\0\0\0"
+    elements = {b"wtpt": white, b"kTRC": curve, b"cprt": words, b"desc": words}
+    place, table, data = 132 + 12 * 4, struct.pack(">I", 4), b""
+    for name, element in elements.items():
+        table += struct.pack(">4sII", name, place + len(data), len(element))
+        data += element
+    header = struct.pack(">I4sI", place + len(data), b"lcms", 0x02400000) + b"mntrGRAYXYZ "
+    header += struct.pack(">6H", 2024, 5, 6, 7, 8, 9) + b"acsp" + bytes(28)
+    header += struct.pack(">3i", 63190, 65536, 54061) + bytes(48)
+    return header + table + data
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("source", ["L", "LA", "png16", "la16", "tif16"])
+def test_grey_keeps_its_samples_and_the_curve_of_its_profile(tmp_path, source, suffix):
+    ramp = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    profile, path = grey_profile(1.8), tmp_path / "a"
+    deep = (ramp.astype(np.uint16) * 257)[..., None]
+    chunks = [(b"iCCP", b"name\0\0" + zlib.compress(profile))]
+    if source == "tif16":
+        tag = (34675, 7, len(profile), profile, True)
+        tifffile.imwrite(path, deep[..., 0], extratags=[tag], metadata=None)
+    elif source == "la16":
+        path.write_bytes(png_bytes(np.concatenate([deep, deep // 2 + 9], axis=2), chunks))
+    elif source == "png16":
+        path.write_bytes(png_bytes(deep, chunks))
+    else:
+        Image.fromarray(ramp).convert(source).save(path, "PNG", icc_profile=profile)
+    photo = copy(path, tmp_path / f"b.{suffix}")
+    own = ramp[..., None] if source in {"L", "LA"} else deep
+    np.testing.assert_array_equal(photo.colors(0, 16), own.repeat(3, axis=2))
+    expected = encoded((ramp / 255) ** 1.8)[..., None]
+    assert np.abs(expected[..., 0] - ramp).max() > 10  # or this says nothing
+    assert np.abs(photo.srgb(0, 16) - expected).max() <= 2
+    again = read_photo(tmp_path / f"b.{suffix}")
+    assert np.abs(again.srgb(0, 16) - expected).max() <= (2 if suffix in STREAMED else 12)
+
+
+def test_grey_without_a_profile_of_grey_is_srgb(tmp_path):
+    for profile in (None, swapped(), b"nonsense", grey_profile(1.8)[:140]):
+        Image.fromarray(smooth()[..., 0].copy()).save(tmp_path / "a.png", icc_profile=profile)
+        photo = read_photo(tmp_path / "a.png")
+        np.testing.assert_array_equal(photo.srgb(0, 24), smooth()[..., :1].repeat(3, axis=2))
+        assert photo.about.profile is None
+
+
 # Orientation
 
 TURNED = [(file, turn) for file in ("jpg", "png", "webp", "tif") for turn in range(1, 9)]
