@@ -11,11 +11,11 @@ from tn_runtime import console
 from tn_runtime.console import STDIN, STDOUT
 from tn_runtime.errors import PictureError, RequestError, TextureNetworksError
 from tn_runtime.generate import Progress
-from tn_runtime.image import MAX_PIXELS, check_output, read_bytes
+from tn_runtime.image import FORMATS, MAX_PIXELS, check_output, read_bytes
 from tn_runtime.photo import (
-    check_photo_output,
     decode_photo,
     keeps_alpha,
+    keeps_depth,
     write_photo,
     write_photo_stdout,
 )
@@ -26,9 +26,6 @@ from tn_runtime.worklist import Errand, Worklist
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
-
-LOSSY = {".jpg", ".jpeg", ".webp"}
-"""Formats that have a quality."""
 
 
 @dataclass
@@ -69,8 +66,10 @@ class StyleJob:
         [errand] = self.worklist.errands
         if errand.output != STDOUT:
             check_output(errand.output, 1, 1)
-        if self.quality is not None and errand.output.suffix.lower() not in LOSSY:
-            raise RequestError("--quality is for JPEG and WebP, and has no effect on this output")
+        if self.quality is not None and not _is_lossy(errand.output):
+            raise RequestError(
+                f"--quality is of JPEG and WebP; leave it out for -o {errand.output}"
+            )
 
     def settings(self) -> dict[str, Any]:
         """Return the options, as they are reported."""
@@ -130,12 +129,16 @@ def stylize_file(job: StyleJob, model: Model, errand: Errand, progress: Progress
     if errand.output == STDOUT:
         write_photo_stdout(photo, bands, metadata)
         return
-    check_photo_output(errand.output, photo)
-    if photo.has_alpha and not keeps_alpha(errand.output):
-        console.note(f"{errand.output} is without the photo's alpha; .png, .webp, .tiff keep it")
     if job.worklist.into_folder:
         _make_folder(errand.output.parent)
-    write_photo(errand.output, photo, bands, metadata, job.quality)
+    quality = job.quality if _is_lossy(errand.output) else None
+    write_photo(errand.output, photo, bands, metadata, quality)
+    if photo.has_alpha and not keeps_alpha(errand.output):
+        console.note(f"{errand.output} is without the photo's alpha; .png, .webp, .tiff keep it")
+    if photo.depth > 8 and not keeps_depth(errand.output):
+        console.note(
+            f"{errand.output} has 8 bits of the photo's {photo.depth}; .png, .tiff keep all"
+        )
 
 
 def provenance(job: StyleJob, model: Model, name: str, sha256: str) -> dict[str, str]:
@@ -153,6 +156,11 @@ def provenance(job: StyleJob, model: Model, name: str, sha256: str) -> dict[str,
         "Stroke-Scale": str(options.stroke_scale),
         "Max-Size": str(job.max_size or "none"),
     }
+
+
+def _is_lossy(output: Path) -> bool:
+    suffix = output.suffix.lower()
+    return suffix in FORMATS and FORMATS[suffix].lossy
 
 
 def _shown(photo: Path) -> str:

@@ -11,6 +11,7 @@ import time
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from runtime import style_contract
@@ -144,6 +145,14 @@ def test_alpha_is_kept_or_missed(model, folder):
     assert "b.jpg is without the photo's alpha" in succeeds(model, source, "-o", "b.jpg").stderr
 
 
+def test_16_bits_are_kept_or_missed(model, folder):
+    deep = np.random.default_rng(0).integers(0, 65536, (30, 40, 3), np.uint16)
+    tifffile.imwrite(folder / "a.tiff", deep, photometric="rgb")
+    assert "bits" not in succeeds(model, "a.tiff", "-o", "b.tiff", "--strength", "0").stderr
+    np.testing.assert_array_equal(tifffile.imread(folder / "b.tiff"), deep)
+    assert "b.jpg has 8 bits of the photo's 16" in succeeds(model, "a.tiff", "-o", "b.jpg").stderr
+
+
 def test_streams(model, folder):
     source = photo(folder / "a.jpg")
     command = [sys.executable, "-W", "error", "-c", TN_RUN, "style", str(model), "-", "-o", "-"]
@@ -174,7 +183,7 @@ def test_streams(model, folder):
         (["--max-pixels", "many"], "--max-pixels 'many' is no number of pixels; give 400MP"),
         (["--max-pixels", "0"], "give 400MP"),
         (["--quality", "101", "-o", "b.jpg"], "quality 101 is out of range; it is 1 to 100"),
-        (["--quality", "80"], "--quality is for JPEG and WebP"),
+        (["--quality", "80"], "--quality is of JPEG and WebP"),
         (["--format", "bmp"], "'png', 'jpg', 'webp', 'tiff'"),
         (["--format", "jpg"], "--format jpg is not the format of -o b.png; leave it out"),
         (["--format", "jpg", "-o", "-"], "--format jpg is not the format of -o -"),
@@ -301,7 +310,7 @@ def test_names_that_meet_are_refused_before_any_work(model, folder):
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ([], ["a.jpg", "b.png", "c.png", "d.TIF"]),
+        (["--quality", "50"], ["a.jpg", "b.png", "c.png", "d.TIF"]),
         (["--format", "webp", "--quality", "50"], ["a.webp", "b.webp", "c.webp", "d.webp"]),
         (["--format", "tiff"], ["a.tiff", "b.tiff", "c.tiff", "d.tiff"]),
     ],

@@ -1,6 +1,7 @@
 """A stylised photo is the same pixels however it is cut, in the photo's own depth and colours."""
 
 import dataclasses
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -90,6 +91,25 @@ def test_a_tile_is_run_with_its_halo_and_no_more(plain):
     assert largest == 3 * (stylization.TILE + 2 * halo) ** 2
     middle = [run for run in watched.runs if run["origin"].tolist() == [256 - halo, 256 - halo]]
     assert [run["window"].tolist() for run in middle] == [[halo, halo, 256, 256]]
+
+
+@pytest.mark.parametrize("options", [Options(), Options(stroke_scale=2), Options(stroke_scale=0.7)])
+def test_memory_does_not_grow_with_the_picture(plain, normalized, monkeypatch, options):
+    monkeypatch.setattr(stylization, "REFERENCE_PIXELS", 10000)
+    for model in (plain, normalized):
+        before = peak(model, 3000, options)
+        assert peak(model, 9000, options) < 1.2 * before
+
+
+def peak(model, height, options):
+    """Return the most bytes of arrays at one time, without the photo."""
+    source = Photo.from_array(photo((height, 100), 4))
+    tracemalloc.start()
+    for band in stylized_bands(model, source, options):
+        del band
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return most
 
 
 class Watched:
