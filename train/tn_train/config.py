@@ -81,9 +81,8 @@ class TrainingConfig:
     layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
     """Of the descriptor. The authors' texture code has relu5_1, too."""
     octaves: int = 2
-    """The texture losses are taken of pictures at 1, 1/2 ... 1/2^(octaves - 1) of their size, too,
-    against the exemplar reduced as much: VGG sees further there (Snelgrove 2017, "High-Resolution
-    Multi-Scale Neural Texture Synthesis")."""
+    """Scales at which the texture is compared: 1, 1/2 ... 1/2^(octaves - 1); see
+    `losses.OctavesLoss`."""
     detail_weight: float = 1.0
     """Of the loss of the finest structure; see `losses.DetailLoss`."""
     averaging: float = 0.98

@@ -5,9 +5,11 @@ TextureLoss         pictures -> {layer: loss}
   StyleLoss         features -> loss, one for each layer
     normalize_gradient
     gram_matrix
+OctavesLoss         pictures -> loss, of coarser structure
+  TextureLoss
 DetailLoss          pictures -> loss, of the finest structure
 StylizationLoss     pictures, photos -> {layer: loss}, loss
-  Descriptor, StyleLoss
+  TextureLoss
   content_loss      features, photos' features -> loss
 range_penalty       pictures -> penalty
 total_variation     pictures -> penalty
@@ -18,6 +20,7 @@ from types import MappingProxyType
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tn_train.descriptor import Descriptor
@@ -105,10 +108,16 @@ class TextureLoss(nn.Module):
         *,
         normalize_gradients: bool,
         weights: Mapping[str, float] = MappingProxyType({}),
+        content: str = "",
     ) -> None:
-        """Measure the exemplar, float32 (1, 3, H, W), RGB in [0, 1].
+        """Measure the exemplar.
 
-        The weights, by name of a layer, are the strengths of normalised gradients; 1 if not given.
+        Args:
+            descriptor: with the layers to compare.
+            exemplar: float32 (1, 3, H, W), RGB in [0, 1].
+            normalize_gradients: of each layer.
+            weights: strengths of the normalised gradients, by name of a layer; 1 if not given.
+            content: a layer of the descriptor that is left out.
         """
         super().__init__()
         self.descriptor = descriptor
@@ -122,13 +131,57 @@ class TextureLoss(nn.Module):
                     strength=weights.get(name, 1.0),
                 )
                 for name, feature in features.items()
+                if name != content
             }
         )
 
     def forward(self, pictures: Tensor) -> dict[str, Tensor]:
         """Return the loss of each layer, of pictures float32 (N, 3, H, W) of any size, [0, 1]."""
-        features = self.descriptor(pictures)
+        return self.compare(self.descriptor(pictures))
+
+    def compare(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the loss of each layer, of what the descriptor makes of pictures."""
         return {name: layer(features[name]) for name, layer in self.layers.items()}
+
+
+class OctavesLoss(nn.Module):
+    """The texture loss of pictures reduced to 1/2, 1/4 ... of their size, all layers added up.
+
+    A departure: the descriptor sees twice as far in each (Snelgrove 2017, "High-Resolution
+    Multi-Scale Neural Texture Synthesis"). Gradients are normalised.
+    """
+
+    def __init__(
+        self,
+        descriptor: Descriptor,
+        exemplar: Tensor,
+        octaves: int,
+        weights: Mapping[str, float] = MappingProxyType({}),
+        content: str = "",
+    ) -> None:
+        """Measure the exemplar, at as many octaves below its own as asked for, and as it has."""
+        super().__init__()
+        scales = [2**octave for octave in range(1, octaves)]
+        self.scales = [
+            scale for scale in scales if min(exemplar.shape[-2:]) >= scale * descriptor.stride
+        ]
+        self.losses = nn.ModuleList(
+            TextureLoss(
+                descriptor,
+                F.avg_pool2d(exemplar, scale),
+                normalize_gradients=True,
+                weights=weights,
+                content=content,
+            )
+            for scale in self.scales
+        )
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Return a float32 scalar, of pictures float32 (N, 3, H, W), [0, 1]."""
+        total = pictures.new_zeros(())
+        for scale, loss in zip(self.scales, self.losses, strict=True):
+            total = total + sum(loss(F.avg_pool2d(pictures, scale)).values())
+        return total
 
 
 class DetailLoss(nn.Module):
@@ -203,18 +256,12 @@ class StylizationLoss(nn.Module):
         super().__init__()
         self.descriptor = descriptor
         self.content = content
-        with torch.no_grad():
-            features = descriptor(painting)
-        self.style = nn.ModuleDict(
-            {
-                name: StyleLoss(
-                    gram_matrix(feature),
-                    normalize_gradients=normalize_gradients,
-                    strength=weights.get(name, 1.0),
-                )
-                for name, feature in features.items()
-                if name != content
-            }
+        self.style = TextureLoss(
+            descriptor,
+            painting,
+            normalize_gradients=normalize_gradients,
+            weights=weights,
+            content=content,
         )
 
     def forward(self, pictures: Tensor, photos: Tensor) -> tuple[dict[str, Tensor], Tensor]:
@@ -227,8 +274,7 @@ class StylizationLoss(nn.Module):
         with torch.no_grad():
             target = self.descriptor(photos)[self.content]
         features = self.descriptor(pictures)
-        style = {name: layer(features[name]) for name, layer in self.style.items()}
-        return style, content_loss(features[self.content], target)
+        return self.style.compare(features), content_loss(features[self.content], target)
 
 
 def content_loss(features: Tensor, target: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from tn_train.descriptor import Descriptor, fast_precision
 from tn_train.evaluation import CALIBRATION_BATCHES, SEED, calibrate, contrast, exact_convolutions
 from tn_train.generator import Generator
 from tn_train.loop import Evaluation, Losses, Moment
-from tn_train.losses import StylizationLoss, range_penalty, total_variation
+from tn_train.losses import OctavesLoss, StylizationLoss, range_penalty, total_variation
 
 CONTENT_SHARE = 0.1
 """Of the content loss in what is shown and decides about the best weights: what `tn-bench gatys`
@@ -62,6 +62,9 @@ class StyleTask:
             normalize_gradients=True,
             weights=training.weights,
         )
+        self.octaves = OctavesLoss(
+            self.loss.descriptor, painting, training.octaves, training.weights, content
+        )
         self.painting = painting
         self.held = held
         self.photos = photos
@@ -107,6 +110,7 @@ class StyleTask:
         style, content = self.loss(pictures, photos)
         objective = sum(style.values(), training.content_weight * content)
         objective = objective + training.range_weight * range_penalty(pictures)
+        objective = objective + self.octaves(pictures)
         if training.variation_weight:
             objective = objective + training.variation_weight * total_variation(pictures)
         return Losses(_shown(style, content), objective)

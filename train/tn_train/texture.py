@@ -1,7 +1,6 @@
 """What a texture generator is trained on: samples from noise against the exemplar's statistics."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from tn_train import noise
@@ -11,7 +10,7 @@ from tn_train.descriptor import Descriptor, fast_precision
 from tn_train.evaluation import CALIBRATION_BATCHES, SEED, calibrate, contrast, exact_convolutions
 from tn_train.generator import Generator
 from tn_train.loop import Evaluation, Losses, Moment
-from tn_train.losses import DetailLoss, TextureLoss, range_penalty
+from tn_train.losses import DetailLoss, OctavesLoss, TextureLoss, range_penalty
 
 SAMPLES = 2
 LARGEST = 256
@@ -46,12 +45,9 @@ class TextureTask:
             normalize_gradients=True,
             weights=training.weights,
         )
-        scales = [2**octave for octave in range(1, training.octaves)]
-        self.octaves = [
-            (scale, self._octave(exemplar, scale))
-            for scale in scales
-            if min(exemplar.shape[-2:]) >= scale * descriptor.stride
-        ]
+        self.octaves = OctavesLoss(
+            self.loss.descriptor, exemplar, training.octaves, training.weights
+        )
         self.detail = DetailLoss(exemplar, training.detail_weight)
         self.exemplar = exemplar
         self.forward = self._forward
@@ -97,17 +93,10 @@ class TextureTask:
         pictures = pictures.float()
         layers = self.loss(pictures)
         objective = sum(layers.values(), self.training.range_weight * range_penalty(pictures))
-        for scale, loss in self.octaves:
-            objective = objective + sum(loss(F.avg_pool2d(pictures, scale)).values())
-        return Losses(layers, objective + self.detail(pictures))
-
-    def _octave(self, exemplar: Tensor, scale: int) -> TextureLoss:
-        return TextureLoss(
-            self.loss.descriptor,
-            F.avg_pool2d(exemplar, scale),
-            normalize_gradients=True,
-            weights=self.training.weights,
-        )
+        objective = objective + self.octaves(pictures)
+        if self.training.detail_weight:
+            objective = objective + self.detail(pictures)
+        return Losses(layers, objective)
 
     def _batch(self, generator: Generator, rng: torch.Generator, stage: Stage) -> list[Tensor]:
         z = noise.draw(generator, stage.batch, stage.sample, stage.sample, rng)
