@@ -18,7 +18,7 @@ import typer
 from tn_runtime.errors import TextureNetworksError
 
 if TYPE_CHECKING:
-    from rich.progress import Progress as Bars
+    from rich.progress import Progress
 
     from tn_runtime.session import Model
 
@@ -66,14 +66,27 @@ def announce(model: "Model", asked: str) -> None:
 
 
 @contextlib.contextmanager
-def bars() -> "Iterator[Bars]":
+def bars() -> "Iterator[Progress]":
     """Show progress bars on stderr, if that is a terminal, until the body ends."""
     from rich.console import Console  # noqa: PLC0415 - --help must not wait for it
-    from rich.progress import Progress as Bars  # noqa: PLC0415
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
-    hidden = not sys.stderr.isatty()
-    stderr = Console(stderr=True)
-    with Bars(console=stderr, transient=True, redirect_stdout=False, disable=hidden) as shown:
+    with Progress(
+        TextColumn("{task.description}", markup=False),  # names of files may hold brackets
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        redirect_stdout=False,
+        disable=not sys.stderr.isatty(),
+    ) as shown:
         yield shown
 
 

@@ -1,8 +1,9 @@
 """A small painting brought back to the size of its photo, with the photo's own fine detail.
 
-    painting = up(small) + up(slope) * (photo - up(small photo))
+    painting = up(small) + up(slope) * (luma(photo) - up(luma(small photo)))
 
-where `up` is bicubic and `slope` says how strongly the painting follows the photo around a pixel:
+where `up` is bicubic and the detail goes into all channels alike, so that it brings none of the
+photo's colours along; `slope` says how strongly the painting follows the photo around a pixel:
 the regression of the painting's luma on the photo's, as in the guided filter (He, Sun and Tang
 2013, equation 5), averaged over the windows that a pixel lies in (equation 8). They do not weigh
 it by the squared correlation, and we do: an edge that was painted over has some slope by chance,
@@ -61,9 +62,10 @@ def with_detail(
         before, after = small_photo(first, last), small(first, last)
         span = (top * scale - first, min(bottom * scale, small_height) - first)
         up = functools.partial(resize, new_size=(bottom - top, width), span=span, kernel=BICUBIC)
-        lost = photo(top, bottom) - up(before.astype(np.float32))
-        kept = up(slope(before, after)).clip(0, MAX_SLOPE)[..., None] * lost
-        yield np.rint(up(after.astype(np.float32)) + kept).clip(0, 255).astype(np.uint8)
+        lost = luma(photo(top, bottom)) - up(luma(before))
+        kept = up(slope(before, after)).clip(0, MAX_SLOPE) * lost
+        whole = up(after.astype(np.float32)) + kept[..., None]
+        yield np.rint(whole).clip(0, 255).astype(np.uint8)
 
 
 def slope(photo: Pixels, painting: Pixels) -> Plane:

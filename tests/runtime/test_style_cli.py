@@ -380,6 +380,37 @@ def test_links_to_folders_are_not_followed(model, folder):
     assert files(folder / "out") == ["b.png"]
 
 
+def read(terminal):
+    """Return what comes next; Linux ends with an error where others end with nothing."""
+    try:
+        return os.read(terminal, 4096)
+    except OSError:
+        return b""
+
+
+@POSIX
+def test_a_terminal_shows_how_far_it_is(model, folder):
+    import pty
+
+    for name in ("[a].png", "[bold]b.png"):
+        photo(folder / "in" / name, (300, 300))
+    (folder / "in" / "c.png").write_bytes(b"no photo")
+    terminal, end = pty.openpty()
+    command = [sys.executable, "-W", "error", "-c", TN_RUN, "style", model, "in", "-o", "out"]
+    process = subprocess.Popen(
+        list(map(str, command)), env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=end, text=True
+    )
+    os.close(end)
+    shown = b"".join(iter(lambda: read(terminal), b"")).decode()
+    os.close(terminal)
+    stdout, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert stdout.startswith("out: 2 photos, 1 failed")
+    assert "error: in/c.png is not a picture" in shown
+    assert "photos" in shown
+    assert "Traceback" not in shown
+
+
 # Runs cut short
 
 

@@ -260,6 +260,18 @@ def test_where_the_painting_is_the_photo_its_detail_comes_back():
     assert error(painting, content) < 0.3 * error(blurred, content)
 
 
+def test_detail_brings_no_colors_along():
+    content = pattern((203, 150)) // np.array([1, 2, 3], np.uint8)
+    size, small_size = (203, 150), (81, 60)
+    low = np.concatenate(list(resampled(rows_of(content), size, small_size)))
+    grey = np.repeat(low[..., :1], 3, axis=2)
+    painting = np.concatenate(
+        list(with_detail(rows_of(content), size, rows_of(low), rows_of(grey), small_size))
+    )
+    assert (painting == painting[..., :1]).all()
+    assert len(np.unique(painting)) > 50
+
+
 def test_where_the_painting_ignores_the_photo_nothing_comes_back():
     content = pattern((203, 150))
     size, small_size = (203, 150), (81, 60)
