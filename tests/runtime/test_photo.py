@@ -454,9 +454,12 @@ def test_the_very_profile_is_embedded_again(tmp_path, source, suffix):
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_without_a_profile_or_with_a_broken_one_there_is_none(tmp_path, suffix):
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_without_a_profile_or_with_a_broken_one_there_is_none(tmp_path, suffix, dtype):
+    array = smooth().astype(dtype) * (257 if dtype == np.uint16 else 1)
     for profile in (None, b"nonsense", swapped()[:200]):
-        Image.fromarray(smooth()).save(tmp_path / "a.png", icc_profile=profile)
+        chunks = [(b"iCCP", b"name\0\0" + zlib.compress(profile))] if profile else []
+        (tmp_path / "a.png").write_bytes(png_bytes(array, chunks))
         photo = copy(tmp_path / "a.png", tmp_path / f"b.{suffix}")
         np.testing.assert_array_equal(photo.srgb(0, 24), smooth())
         np.testing.assert_array_equal(photo.from_srgb(smooth()), smooth())
@@ -518,6 +521,7 @@ def test_grey_keeps_its_samples_and_the_curve_of_its_profile(tmp_path, source, s
     assert np.abs(expected[..., 0] - ramp).max() > 10  # or this says nothing
     assert np.abs(photo.srgb(0, 16) - expected).max() <= 2
     again = read_photo(tmp_path / f"b.{suffix}")
+    assert again.about.profile[24:36] == profile[24:36]  # its date, not that of the test
     assert np.abs(again.srgb(0, 16) - expected).max() <= (2 if suffix in STREAMED else 12)
 
 
