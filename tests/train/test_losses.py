@@ -2,11 +2,14 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from tn_runtime.errors import RequestError
 from tn_train.descriptor import BLOCKS, Descriptor, stride, vgg16, vgg19
 from tn_train.losses import (
+    DetailLoss,
+    OctavesLoss,
     StyleLoss,
     TextureLoss,
     content_loss,
@@ -76,6 +79,59 @@ def test_texture_loss_is_zero_for_the_exemplar_only(exemplar: Tensor):
     assert list(itself) == ["relu1_1", "relu2_1"]
     assert all(value.item() < 1e-10 for value in itself.values())
     assert all(value.item() > 1e-3 for value in other.values())
+
+
+def test_a_weight_is_the_strength_of_a_layers_gradient(exemplar: Tensor):
+    descriptor = vgg16(["relu1_1"])
+    gradients = []
+    for weights in ({}, {"relu1_1": 2.5}):
+        pictures = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+        loss = TextureLoss(descriptor, exemplar, normalize_gradients=True, weights=weights)
+        (value,) = loss(pictures.requires_grad_()).values()
+        gradients.append(torch.autograd.grad(value, pictures)[0])
+    torch.testing.assert_close(gradients[1], 2.5 * gradients[0])
+
+
+def test_octaves_compare_what_is_reduced(exemplar: Tensor):
+    """Wrong pixels that are right once reduced are right to all octaves but the first."""
+    descriptor = vgg16(["relu1_1", "relu2_1"])
+    loss = OctavesLoss(descriptor, exemplar, octaves=3)
+    assert loss.scales == [2, 4]
+    checkerboard = 0.5 * (-1) ** (torch.arange(48) + torch.arange(40)[:, None])
+    full = TextureLoss(descriptor, exemplar, normalize_gradients=True)
+    assert loss(exemplar + checkerboard).item() < 1e-8
+    assert full(exemplar + checkerboard)["relu2_1"].item() > 0.01
+    assert loss(exemplar.roll(1, dims=1)).item() > 0.01
+    halves = TextureLoss(descriptor, F.avg_pool2d(exemplar, 2), normalize_gradients=True)
+    one = OctavesLoss(descriptor, exemplar, octaves=2)
+    pictures = torch.rand(2, 3, 32, 32)
+    expected = sum(halves(F.avg_pool2d(pictures, 2)).values())
+    torch.testing.assert_close(one(pictures), expected)
+
+
+def test_octaves_end_where_the_exemplar_does():
+    loss = OctavesLoss(vgg16(["relu3_1"]), torch.rand(1, 3, 20, 9), octaves=9)
+    assert loss.scales == [2]
+    none = OctavesLoss(vgg16(["relu3_1"]), torch.rand(1, 3, 20, 7), octaves=9)
+    assert none(torch.rand(1, 3, 16, 16)).item() == 0
+
+
+def test_detail_loss_sees_hatching_that_hardly_changes_a_picture(exemplar: Tensor):
+    smooth = F.avg_pool2d(F.pad(exemplar, (4, 4, 4, 4), mode="reflect"), 9, stride=1)
+    loss = DetailLoss(smooth)
+    height, width = smooth.shape[-2:]
+    hatching = 0.02 * (-1) ** (torch.arange(width) + torch.arange(height)[:, None])
+    assert loss(smooth).item() < 1e-8
+    assert loss(smooth + hatching).item() > 1
+    assert loss(smooth.flip(-1)).item() < loss(smooth + hatching).item() / 100
+
+
+def test_detail_loss_has_a_gradient_of_its_strength_and_takes_flat_exemplars():
+    loss = DetailLoss(torch.full((1, 3, 16, 16), 0.5), strength=2.0)
+    pictures = torch.rand(2, 3, 12, 12, requires_grad=True)
+    (gradient,) = torch.autograd.grad(loss(pictures), pictures)
+    assert torch.isfinite(gradient).all()
+    assert gradient.abs().sum() > 0
 
 
 def test_range_penalty():
