@@ -108,8 +108,8 @@ def read_photo(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> Ph
 
     PNG and TIFF keep 16 bits. Grey becomes RGB, and its profile one of RGB with the same curve;
     CMYK and LAB become sRGB, and so does a profile that knows no way back. Floats and integers of
-    32 bits become 8 bits, as in `image.read_rgb`. In memory a pixel takes up to 4
-    bytes, with 16 bits up to 8; of a JPEG or PNG that its EXIF turns, twice that for a moment.
+    32 bits become 8 bits, as in `image.read_rgb`. In memory a pixel takes up to 4 bytes, with 16
+    bits up to 8; of a photo that its EXIF turns, twice that for a moment.
 
     Raises:
         PictureError: missing, unreadable, empty, damaged, of more than `max_pixels`, or no picture.
