@@ -113,6 +113,29 @@ def test_a_network_measures_all_its_channels_in_the_order_it_takes_them(generato
     assert statistics.all().shape == (2, channels, 2)
 
 
+@pytest.mark.parametrize("levels", [3, 5, 6])
+def test_every_norm_of_a_network_measures_the_window_and_nothing_around_it(levels):
+    config = GeneratorConfig(widths=(4,) * levels, content_channels=3, norm="instance")
+    generator, measured = Generator(config), []
+
+    def watch(level):
+        def hook(norm, inputs):
+            height, width = inputs[0].shape[-2:]
+            measured.append((height - 2 * norm.margin, width - 2 * norm.margin))
+            assert measured[-1] == (64 >> level, 96 >> level)
+
+        return hook
+
+    for name, module in generator.named_modules():
+        if isinstance(module, InstanceNorm):
+            place, number, *_ = name.split(".")
+            level = levels - 1 if place == "coarsest" else int(number)
+            module.register_forward_pre_hook(watch(level))
+    with torch.no_grad():
+        generator(*(torch.rand(shape) for shape in generator.input_shapes(1, 64, 96)))
+    assert set(measured) == {(64 >> level, 96 >> level) for level in range(levels)}
+
+
 def test_what_was_measured_given_back_changes_nothing(generator):
     levels, measured = pyramid(generator), Statistics()
     picture = generator.run(levels, measured)
