@@ -47,7 +47,7 @@ def test_a_run_makes_its_files(picture: Path, tmp_path: Path):
     assert done.stdout.count("\n") == 1
     assert "step 1 " in done.stderr
     checkpoint = checkpoints.load(out)
-    assert (checkpoint.name, checkpoint.preset, checkpoint.steps) == ("leaf", "paper", 5)
+    assert (checkpoint.name, checkpoint.preset, checkpoint.steps) == ("leaf", "funnel", 5)
     assert checkpoint.training.seed == 5
     assert checkpoint.training.layers == ("relu1_1", "relu2_1")
     assert checkpoint.exemplar.credit == "A. Person"
@@ -87,9 +87,9 @@ def test_ctrl_c_saves_and_the_line_it_prints_goes_on(tmp_path: Path):
     words = shlex.split(line.partition("go on with: ")[2])
     assert words[0] == "tn-train"
     assert words[-2:] == ["--device", "cpu"]
-    done = run_tn_train(*words[1:], "--steps", steps + 2)
+    done = run_tn_train(*words[1:], "--steps", steps + 30)
     assert done.returncode == 0, done.stderr
-    assert checkpoints.load(out).steps == steps + 2
+    assert checkpoints.load(out).steps == steps + 30
     again = run_tn_train("texture", picture, "-o", out, "--resume")
     assert again.returncode == 2
     assert "is finished" in again.stderr
@@ -209,7 +209,7 @@ def bad_calls(folder: Path) -> dict[str, tuple[list[object], str]]:
         "crop": ([good, *out, "--crop", "a"], "write X,Y,WxH"),
         "beyond": ([good, *out, "--crop", "0,0,99x9"], "48x40"),
         "layers": ([good, *out, "--layers", "relu7_1"], "its layers are"),
-        "preset": ([good, *out, "--preset", "best"], "choose from paper"),
+        "preset": ([good, *out, "--preset", "best"], "choose from funnel"),
         "device": ([good, *out, "--device", "abacus"], "choose from auto"),
         "vgg19": ([good, *out, "--vgg19", folder / "text.png"], "text.png"),
         "two budgets": ([good, *out, "--minutes", "1"], "give one"),
@@ -314,6 +314,6 @@ def test_help_is_help_and_not_an_error():
 def test_defaults_are_shown_plainly():
     done = run_tn_train("texture", "--help")
     shown = " ".join(done.stdout.split())
-    for default in ("10", "paper", "256", "relu1_1,relu2_1,relu3_1,relu4_1", "0", "auto"):
+    for default in ("10", "funnel", "256", "relu1_1,relu2_1,relu3_1,relu4_1", "0", "auto"):
         assert f"[default: {default}]" in shown
     assert "(" not in shown

@@ -67,20 +67,21 @@ class TrainingConfig:
 
     The paper's: Gram matrices of a VGG's features, Adam, exemplars of 256 pixels. The authors'
     code's, and not the paper's: the normalised gradients. Ours, found on two CPU cores within
-    minutes: VGG-16 without its fifth block, small samples in small batches, the smaller learning
-    rate and its cosine, the penalty on the range. CONTRIBUTING.md has the three side by side.
+    minutes (benchmarks/lab/recipe.md): VGG-16 without its fifth block, octaves, the loss of
+    details, small samples and batches, the smaller learning rate and its cosine, averaged weights,
+    the penalty on the range. CONTRIBUTING.md has the three side by side.
     """
 
     size: int = 256
     """Longest side of the exemplar, pixels; smaller exemplars keep their size."""
-    stages: tuple[Stage, ...] = (Stage(0.7, 128, 8), Stage(0.3, 256, 2))
-    """Many small samples find the way; a few large ones at the end need not each hold everything
-    that the exemplar holds. That halved the loss in equal time (benchmarks/lab/recipe.md)."""
+    stages: tuple[Stage, ...] = (Stage(0.5, 128, 4), Stage(0.5, 256, 1))
+    """Small samples find the way; a large one need not hold everything that the exemplar holds.
+    Small batches, as many steps count for more than calm ones."""
     learning_rate: float = 0.02
     """Adam's, decayed by a cosine to 2%. The authors' 0.1 gave a worse loss in equal time."""
     layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
     """Of the descriptor. The authors' texture code has relu5_1, too."""
-    octaves: int = 2
+    octaves: int = 3
     """Scales at which the texture is compared: 1, 1/2 ... 1/2^(octaves - 1); see
     `losses.OctavesLoss`."""
     detail_weight: float = 1.0
@@ -160,10 +161,18 @@ class Preset:
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
 
+FUNNEL = GeneratorConfig(widths=(16, 16, 48, 64, 64), join_norm=False)
+"""Wide where pixels are few, narrow where they are many: half the paper's milliseconds. Multiples
+of 16 are what ONNX Runtime's convolutions compute in."""
+
+FAITHFUL = TrainingConfig(
+    stages=(Stage(0.7, 128, 8), Stage(0.3, 256, 2)), octaves=1, detail_weight=0.0
+)
+
 STYLE = TrainingConfig(stages=(Stage(1.0, 256, 2),), content_weight=2000.0)
 
 PRESETS: dict[Kind, dict[str, Preset]] = {
-    "texture": {"paper": Preset()},
+    "texture": {"funnel": Preset(FUNNEL), "paper": Preset(training=FAITHFUL)},
     "style": {
         "instance": Preset(
             GeneratorConfig(

@@ -1,0 +1,146 @@
+"""Both presets and Gatys on a set of exemplars: what tn-train, tn-export, tn-run and tn-bench make.
+
+python benchmarks/lab/exemplars.py make EXEMPLAR... --output FOLDER --minutes 5
+python benchmarks/lab/exemplars.py table FOLDER >>recipe.md
+python benchmarks/lab/exemplars.py sheet FOLDER sheet.jpg
+
+`make` does what is not there yet, so several of them can share the work. All see an exemplar at 256
+pixels; samples have 512, Gatys' picture the exemplar's size.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from statistics import median
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from tn_bench.picture import to_pixels
+from tn_runtime.console import note, result, run
+from tn_runtime.image import Picture, Pixels, read_rgb, write_picture
+from tn_train.data import read_exemplar
+
+PRESETS = ("paper", "funnel")
+SIDE = 512
+"""Of samples, pixels."""
+GAP = 8
+GATYS_STEPS = 250
+MEASURES = {
+    "loss": "style, trained layers",
+    "structure": "style, unseen layers at 1/2",
+    "marginals": "marginals relu4_3",
+    "pixels": "patches 1x",
+}
+"""What the table shows, and its names in `tn-bench quality`."""
+
+app = typer.Typer(add_completion=False, no_args_is_help=True)
+
+
+@app.command()
+def make(
+    exemplars: list[Path],
+    output: Annotated[Path, typer.Option()],
+    minutes: Annotated[float, typer.Option()] = 5.0,
+) -> None:
+    """Train both presets on each exemplar, make a sample of each, and Gatys' picture; measure."""
+    output.mkdir(parents=True, exist_ok=True)
+    for path in exemplars:
+        name = path.stem
+        pictures = []
+        for preset in PRESETS:
+            trained = output / f"{name}.{preset}.pt"
+            sample = trained.with_suffix(".png")
+            pictures.append(sample)
+            if _claimed(sample):
+                continue
+            asked = ("--preset", preset, "--minutes", str(minutes), "--device", "cpu")
+            _call("tn_train", "texture", path, "-o", trained, *asked)
+            _call("tn_export", trained, "-o", trained.with_suffix(".onnx"))
+            model = trained.with_suffix(".onnx")
+            _call("tn_runtime", "texture", model, "-o", sample, "--size", SIDE, "--seed", 1)
+        gatys = output / f"{name}.gatys.png"
+        if not _claimed(gatys):
+            steps = ("--steps", GATYS_STEPS, "--variation", 0.1)
+            _call("tn_bench", "gatys", path, "-o", gatys, *steps)
+        measured = output / f"{name}.json"
+        if all(each.stat().st_size for each in (*pictures, gatys)) and not _claimed(measured):
+            words = ("quality", path, *pictures, "--gatys", gatys, "--json")
+            facts = json.loads(_call("tn_bench", *words))
+            measured.write_text(json.dumps(facts | {"path": str(path)}))
+
+
+@app.command()
+def table(folder: Path) -> None:
+    """Print a row for each exemplar, and the medians of the ratios to Gatys' picture."""
+    columns = ("floor", "Gatys", *PRESETS)
+    heads = [f"{measure}: {', '.join(columns)}" for measure in MEASURES]
+    result(f"| exemplar | {' | '.join(heads)} |")
+    result("|---" * (1 + len(heads)) + "|")
+    ratios: dict[str, list[list[float]]] = {measure: [] for measure in MEASURES}
+    for path in _measured(folder):
+        rows = {row["name"]: row for row in json.loads(path.read_text())["rows"]}
+        cells = []
+        for measure, name in MEASURES.items():
+            row = rows[name]
+            ratios[measure].append([each / row["gatys"] for each in row["pictures"]])
+            values = (row["floor"], row["gatys"], *row["pictures"])
+            cells.append(", ".join(f"{value:.3f}" for value in values))
+        result(f"| {path.stem} | {' | '.join(cells)} |")
+    medians = [
+        ", ".join(f"{median(column):.2f}" for column in zip(*rows, strict=True))
+        for rows in ratios.values()
+    ]
+    result(f"| median, times Gatys' ({', '.join(PRESETS)}) | {' | '.join(medians)} |")
+
+
+@app.command()
+def sheet(folder: Path, output: Path) -> None:
+    """Put exemplar, Gatys' picture and the samples of both presets side by side."""
+    rows = []
+    for path in _measured(folder):
+        exemplar, _ = read_exemplar(Path(json.loads(path.read_text())["path"]), size=256)
+        names = [f"{path.stem}.{which}.png" for which in ("gatys", *PRESETS)]
+        rows.append([to_pixels(exemplar[0]), *(read_rgb(folder / name) for name in names)])
+    cell = SIDE + GAP
+    whole = np.full((len(rows) * cell - GAP, 4 * cell - GAP, 3), 255, np.uint8)
+    for row, pictures in enumerate(rows):
+        for column, picture in enumerate(pictures):
+            _place(whole[row * cell :, column * cell :], picture)
+    height, width, _ = whole.shape
+    write_picture(output, Picture([whole], height, width, {}))
+
+
+def _place(canvas: Pixels, picture: Pixels) -> None:
+    """Put a picture at the top left; one of half a sample's side in its own pixels."""
+    height, width = (min(side, SIDE) for side in picture.shape[:2])
+    canvas[:height, :width] = picture[:height, :width]
+
+
+def _measured(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.glob("*.json")) if path.stat().st_size]
+
+
+def _claimed(path: Path) -> bool:
+    """Tell whether somebody made this, or is at it; if not, it is ours from now on."""
+    try:
+        path.touch(exist_ok=False)
+    except FileExistsError:
+        return True
+    return False
+
+
+def _call(package: str, *words: Any) -> str:  # noqa: ANN401 - words of any type
+    note(f"{package} {' '.join(map(str, words))}")
+    code = f"from {package}.cli import main; main()"
+    command = [sys.executable, "-c", code, *map(str, words)]
+    return subprocess.run(
+        command, check=True, stdout=subprocess.PIPE, text=True, env=os.environ
+    ).stdout
+
+
+if __name__ == "__main__":
+    run(app)
