@@ -151,11 +151,13 @@ def prove(generator: Generator, core: bytes, program: bytes) -> Parity:
     for call in calls:
         inputs = call.pyramid(generator)
         statistics = call.statistics(generator) if isinstance(call, StyleCall) else {}
-        expected = _run_torch(generator, inputs, statistics)
+        expected, expected_statistics = _run_torch(generator, inputs, statistics)
         levels = {f"level_{k}": level for k, level in enumerate(inputs)}
         floats = core_session.run(["float_image"], levels | statistics)[0]
         float_errors.append(_distance(floats, expected, call))
-        pixels = program_session.run(["image"], call.inputs(generator))[0]
+        pixels, *measured = program_session.run(None, call.inputs(generator))
+        if measured:
+            _check_statistics(measured[0], expected_statistics, call)
         expected_pixels = _pixels(expected, call, generator.config.stride)
         pixel_errors.append(_distance(pixels, expected_pixels, call))
     # Unlike Python's, numpy's maximum of anything and nan is nan, which fails the comparison.
@@ -198,11 +200,25 @@ def _session(model: bytes) -> Any:  # noqa: ANN401 - onnxruntime has no annotati
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def _run_torch(generator: Generator, pyramid: list[Float], statistics: dict[str, Float]) -> Float:
+def _run_torch(
+    generator: Generator, pyramid: list[Float], statistics: dict[str, Float]
+) -> tuple[Float, Float]:
+    """Return the picture and what was measured of normalised channels, empty if there are none."""
     given = {name: torch.from_numpy(value) for name, value in statistics.items()}
+    used = Statistics(given.get("statistics"))
     with torch.inference_mode():
-        levels = [torch.from_numpy(level) for level in pyramid]
-        return generator.run(levels, Statistics(given.get("statistics"))).numpy()
+        image = generator.run([torch.from_numpy(level) for level in pyramid], used)
+        measured = used.all() if used.measured else torch.empty(0)
+    return image.numpy(), measured.numpy()
+
+
+def _check_statistics(actual: Float, expected: Float, call: Call) -> None:
+    """Raise ParityError where what a program measured is not what the network measures."""
+    if actual.shape != expected.shape or not np.allclose(actual, expected, 1e-3, 1e-3):
+        raise ParityError(
+            f"the exported graph measures other statistics than the network for {call}; "
+            "no file was written"
+        )
 
 
 def _pixels(image: Float, call: Call, stride: int) -> npt.NDArray[np.uint8]:
