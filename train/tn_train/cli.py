@@ -5,7 +5,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -245,8 +245,8 @@ def _train(options: "Options", *, device_name: str, compiled: bool) -> None:
     training = Run(checkpoint, device)
     outputs = Outputs(training, pixels, options.output)
     try:
-        with _enough_memory(checkpoint.exemplar):
-            task = _task(planned, options, device)
+        with _enough_memory(checkpoint.exemplar), ExitStack() as workers:
+            task = _task(planned, options, device, workers)
             if compiled:
                 task.compile(training.generator)
             _watch(training, task, outputs)
@@ -262,8 +262,10 @@ def _train(options: "Options", *, device_name: str, compiled: bool) -> None:
     )
 
 
-def _task(planned: "Plan", options: "Options", device: "torch.device") -> "Task":
-    """Return what is trained, on its device."""
+def _task(
+    planned: "Plan", options: "Options", device: "torch.device", workers: ExitStack
+) -> "Task":
+    """Return what is trained, on its device; processes that it starts end with the stack."""
     import functools
 
     from tn_train.crops import batches
@@ -280,7 +282,7 @@ def _task(planned: "Plan", options: "Options", device: "torch.device") -> "Task"
     report = functools.cache(note)  # a damaged photo is met by several processes
 
     def crops(stage: "Stage", step: int) -> "Iterator[Tensor]":
-        return batches(
+        stream = batches(
             photos,
             seed=training.seed,
             first=step,
@@ -288,6 +290,7 @@ def _task(planned: "Plan", options: "Options", device: "torch.device") -> "Task"
             batch=stage.batch,
             report=report,
         )
+        return workers.enter_context(closing(stream))
 
     held = held_out(photos, max(stage.sample for stage in training.stages), report)
     return StyleTask(descriptor, pixels, crops, held, training)

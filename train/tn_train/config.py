@@ -169,18 +169,23 @@ FAITHFUL = TrainingConfig(
     stages=(Stage(0.7, 128, 8), Stage(0.3, 256, 2)), octaves=1, detail_weight=0.0
 )
 
-STYLE = TrainingConfig(stages=(Stage(1.0, 256, 2),), content_weight=2000.0)
+STYLE = TrainingConfig(stages=(Stage(1.0, 256, 1),), content_weight=1200.0)
 
 PRESETS: dict[Kind, dict[str, Preset]] = {
     "texture": {"funnel": Preset(FUNNEL), "paper": Preset(training=FAITHFUL)},
     "style": {
         "instance": Preset(
             GeneratorConfig(
-                widths=(16, 32, 32, 48, 48), content_channels=3, norm="instance", join_norm=False
+                widths=(16, 32, 32, 48, 32), content_channels=3, norm="instance", join_norm=False
             ),
             STYLE,
         ),
-        "paper": Preset(GeneratorConfig(widths=(48, 40, 32, 24, 16, 8), content_channels=3), STYLE),
+        "paper": Preset(
+            GeneratorConfig(widths=(48, 40, 32, 24, 16, 8), content_channels=3),
+            TrainingConfig(
+                stages=(Stage(1.0, 256, 2),), octaves=1, detail_weight=0.0, content_weight=400.0
+            ),
+        ),
     },
 }
 """The first of each kind is the default. `paper` is the paper's network; how it is trained is only

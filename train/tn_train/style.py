@@ -14,7 +14,7 @@ from tn_train.descriptor import Descriptor, fast_precision
 from tn_train.evaluation import CALIBRATION_BATCHES, SEED, calibrate, contrast, exact_convolutions
 from tn_train.generator import Generator
 from tn_train.loop import Evaluation, Losses, Moment
-from tn_train.losses import OctavesLoss, StylizationLoss, range_penalty, total_variation
+from tn_train.losses import DetailLoss, OctavesLoss, StylizationLoss, range_penalty, total_variation
 
 CONTENT_SHARE = 0.1
 """Of the content loss in what is shown and decides about the best weights: what `tn-bench gatys`
@@ -65,6 +65,7 @@ class StyleTask:
         self.octaves = OctavesLoss(
             self.loss.descriptor, painting, training.octaves, training.weights, content
         )
+        self.detail = DetailLoss(painting, training.detail_weight)
         self.painting = painting
         self.held = held
         self.photos = photos
@@ -111,6 +112,8 @@ class StyleTask:
         objective = sum(style.values(), training.content_weight * content)
         objective = objective + training.range_weight * range_penalty(pictures)
         objective = objective + self.octaves(pictures)
+        if training.detail_weight:
+            objective = objective + self.detail(pictures)
         if training.variation_weight:
             objective = objective + training.variation_weight * total_variation(pictures)
         return Losses(_shown(style, content), objective)

@@ -1,0 +1,122 @@
+"""`tn-train style` as a person meets it."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tn_export.model import export
+from tn_runtime import load, stylize
+from tn_train import checkpoint as checkpoints
+from tn_train.cli import main
+from train.pictures import pattern
+
+LAYERS = ("--layers", "relu1_1,relu2_1=2", "--device", "cpu")
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Four small photos, one of them in a folder of its own, and a broken one."""
+    folder = tmp_path / "photos"
+    (folder / "more").mkdir(parents=True)
+    for name in ("a.png", "b.png", "c.png", "more/d.png"):
+        Image.fromarray(pattern()).save(folder / name)
+    (folder / "broken.jpg").write_bytes(b"no picture")
+    return folder
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Return a function that calls `tn-train style` in this process: exit code, stderr."""
+
+    def call_it(*arguments: object) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["tn-train", "style", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        return end.value.code, capsys.readouterr().err
+
+    return call_it
+
+
+def test_a_style_from_painting_to_photo(picture: Path, photos: Path, tmp_path: Path, call):
+    out = tmp_path / "wave.pt"
+    words = ("--content", photos, "--credit", "A. Painter", *LAYERS)
+    code, stderr = call(picture, "-o", out, "--steps", 1, *words, "--content-weight", 7)
+    assert code == 0, stderr
+    assert "left out: " in stderr
+    assert "broken.jpg" in stderr
+    kept = checkpoints.load(out)
+    assert (kept.preset, kept.config.kind, kept.config.norm) == ("instance", "style", "instance")
+    assert kept.training.layers == ("relu1_1", "relu2_1")
+    assert kept.training.weights == {"relu2_1": 2.0}
+    assert kept.training.content_weight == 7
+    assert kept.content.count == 4
+    assert kept.exemplar.credit == "A. Painter"
+    with Image.open(tmp_path / "wave.preview.png") as preview:
+        assert preview.height == 256  # a photo that was held out, at the size of training
+
+    code, stderr = call(picture, "-o", out, "--resume", "--steps", 2, "--content", photos)
+    assert code == 0, stderr
+    assert checkpoints.load(out).steps == 2
+    Image.fromarray(pattern()).save(photos / "e.png")
+    code, stderr = call(picture, "-o", out, "--resume", "--steps", 3, "--content", photos)
+    assert code == 2
+    assert "was trained on 4 other photos" in stderr
+
+    export(checkpoints.load(out), tmp_path / "wave.onnx")
+    model = load(tmp_path / "wave.onnx")
+    assert model.spec.exemplar.credit == "A. Painter"
+    painted = stylize(model, pattern())
+    assert painted.shape == pattern().shape
+    assert painted.std() > 1
+
+
+def test_a_texture_is_not_gone_on_with_as_a_style(picture: Path, tmp_path: Path, fresh, call):
+    out = tmp_path / "a.pt"
+    checkpoints.save(fresh, out)
+    code, stderr = call(picture, "-o", out, "--resume")
+    assert code == 2
+    assert "is a run of tn-train texture, not of style" in stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--content", "nowhere"), "nowhere"),
+        (("--content-weight", "-1"), "the weight of content is -1.0"),
+        (("--variation-weight", "nan"), "the weight of variation is nan"),
+        (("--layers", "relu1_1,relu4_2"), "is the layer of the content"),
+        (("--layers", "relu1_1=heavy"), "'heavy' is no weight"),
+        (("--layers", "relu1_1=-2"), "the weight of relu1_1 is -2.0"),
+        (("--layers", "relu9_1"), "its layers are"),
+        (("--preset", "best"), "choose from instance, paper"),
+    ],
+)
+def test_what_a_user_can_mend_is_one_line(words, says, picture: Path, tmp_path: Path, call):
+    code, stderr = call(picture, "-o", tmp_path / "a.pt", *words)
+    assert code == 2
+    assert stderr.startswith("error: ")
+    assert stderr.count("\n") == 1
+    assert says in stderr
+    assert not (tmp_path / "a.pt").exists()
+
+
+def test_an_empty_folder_has_no_photos(picture: Path, tmp_path: Path, call):
+    (tmp_path / "empty").mkdir()
+    code, stderr = call(picture, "-o", tmp_path / "a.pt", "--content", tmp_path / "empty")
+    assert code == 2
+    assert "empty" in stderr
+
+
+def test_photos_of_a_style_are_pictures_of_any_mode(picture: Path, photos: Path, call, tmp_path):
+    for path in photos.rglob("*.png"):
+        path.unlink()
+    Image.fromarray(pattern()).convert("CMYK").save(photos / "a.jpg")
+    Image.fromarray(pattern()).convert("P").save(photos / "b.gif")
+    Image.fromarray(np.zeros((5, 9), np.uint16)).save(photos / "c.png")
+    words = ("--content", photos, "--steps", 1, *LAYERS)
+    code, stderr = call(picture, "-o", tmp_path / "a.pt", *words)
+    assert code == 0, stderr
+    assert checkpoints.load(tmp_path / "a.pt").content.count == 3
