@@ -73,9 +73,9 @@ def test_a_style_from_painting_to_photo(picture: Path, photos: Path, tmp_path: P
     assert painted.std() > 1
 
 
-def test_a_texture_is_not_gone_on_with_as_a_style(picture: Path, tmp_path: Path, fresh, call):
+def test_a_texture_is_not_gone_on_with_as_a_style(picture: Path, tmp_path: Path, trained, call):
     out = tmp_path / "a.pt"
-    checkpoints.save(fresh, out)
+    checkpoints.save(trained().checkpoint(), out)
     code, stderr = call(picture, "-o", out, "--resume")
     assert code == 2
     assert "is a run of tn-train texture, not of style" in stderr
