@@ -9,13 +9,19 @@ BIN := $(VENV)/bin
 endif
 READY := $(VENV)/.ready
 LEAVES := train/tn_train/data/dead_leaves.jpg
+PHOTO := train/tn_train/data/photos/coffee.jpg
 
 .PHONY: demo test check format clean
 
-demo: demo/leaves.onnx
+demo: demo/leaves.onnx demo/coffee.jpg
 	$(BIN)/tn-run texture demo/leaves.onnx -o demo/tile.png --size 1024 --tileable
 	$(BIN)/tn-run texture demo/leaves.onnx -o demo/window.png --size 1024x512 --origin=-1000000,12345
-	@echo "Look at demo/tile.png, which repeats seamlessly, and at demo/window.png."
+	@echo "Look at demo/coffee.jpg, a photo painted like Hokusai's wave, at demo/tile.png, which repeats"
+	@echo "seamlessly, and at demo/window.png."
+
+demo/coffee.jpg: | $(READY)
+	mkdir -p demo
+	$(BIN)/tn-run style great_wave $(PHOTO) -o demo/coffee.jpg
 
 demo/leaves.onnx: demo/leaves.trained
 	$(BIN)/tn-export demo/leaves.pt -o demo/leaves.onnx

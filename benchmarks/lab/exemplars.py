@@ -99,17 +99,21 @@ def table(folder: Path) -> None:
 
 @app.command()
 def sheet(folder: Path, output: Path) -> None:
-    """Put exemplar, Gatys' picture and the samples of both presets side by side."""
+    """Put the exemplar, Gatys' picture below it, and samples of both presets side by side."""
     rows = []
     for path in _measured(folder):
-        exemplar, _ = read_exemplar(Path(json.loads(path.read_text())["path"]), size=256)
+        exemplar = read_exemplar(Path(json.loads(path.read_text())["path"]), size=256)[0][0]
         names = [f"{path.stem}.{which}.png" for which in ("gatys", *PRESETS)]
-        rows.append([to_pixels(exemplar[0]), *(read_rgb(folder / name) for name in names)])
+        rows.append([to_pixels(exemplar), *(read_rgb(folder / name) for name in names)])
     cell = SIDE + GAP
-    whole = np.full((len(rows) * cell - GAP, 4 * cell - GAP, 3), 255, np.uint8)
-    for row, pictures in enumerate(rows):
-        for column, picture in enumerate(pictures):
-            _place(whole[row * cell :, column * cell :], picture)
+    half = SIDE // 2
+    whole = np.full((len(rows) * cell - GAP, half + 2 * cell, 3), 255, np.uint8)
+    for row, (small, gatys, *samples) in enumerate(rows):
+        top = whole[row * cell :]
+        _place(top, small)
+        _place(top[half:], gatys)
+        for column, sample in enumerate(samples):
+            _place(top[:, half + GAP + column * cell :], sample)
     height, width, _ = whole.shape
     write_picture(output, Picture([whole], height, width, {}))
 
