@@ -111,7 +111,7 @@ def sheet(folder: Path, output: Path) -> None:
     for row, (small, gatys, *samples) in enumerate(rows):
         top = whole[row * cell :]
         _place(top, small)
-        _place(top[half:], gatys)
+        _place(top[half + GAP : SIDE], gatys)
         for column, sample in enumerate(samples):
             _place(top[:, half + GAP + column * cell :], sample)
     height, width, _ = whole.shape
@@ -119,8 +119,10 @@ def sheet(folder: Path, output: Path) -> None:
 
 
 def _place(canvas: Pixels, picture: Pixels) -> None:
-    """Put a picture at the top left; one of half a sample's side in its own pixels."""
-    height, width = (min(side, SIDE) for side in picture.shape[:2])
+    """Put a picture at the top left, as much of it as there is room for."""
+    height, width = (
+        min(sides) for sides in zip(canvas.shape, picture.shape, (SIDE, SIDE), strict=False)
+    )
     canvas[:height, :width] = picture[:height, :width]
 
 
