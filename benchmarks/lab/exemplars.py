@@ -120,9 +120,7 @@ def sheet(folder: Path, output: Path) -> None:
 
 def _place(canvas: Pixels, picture: Pixels) -> None:
     """Put a picture at the top left, as much of it as there is room for."""
-    height, width = (
-        min(sides) for sides in zip(canvas.shape, picture.shape, (SIDE, SIDE), strict=False)
-    )
+    height, width = (min(picture.shape[axis], canvas.shape[axis], SIDE) for axis in (0, 1))
     canvas[:height, :width] = picture[:height, :width]
 
 
