@@ -17,6 +17,7 @@ from tn_train.generator import Generator
 def mirror(pictures: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """Return the pixels at any coordinates, mirrored at the edges, of (N, C, H, W)."""
     height, width = pictures.shape[-2:]
+    rows, columns = (each.to(pictures.device) for each in (rows, columns))
     return pictures[..., _mirrored(rows, height)[:, None], _mirrored(columns, width)]
 
 
