@@ -12,6 +12,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Annotated, Any
@@ -49,28 +51,32 @@ def make(
     """Train both presets on each exemplar, make a sample of each, and Gatys' picture; measure."""
     output.mkdir(parents=True, exist_ok=True)
     for path in exemplars:
-        name = path.stem
-        pictures = []
-        for preset in PRESETS:
-            trained = output / f"{name}.{preset}.pt"
-            sample = trained.with_suffix(".png")
-            pictures.append(sample)
-            if _claimed(sample):
-                continue
-            asked = ("--preset", preset, "--minutes", str(minutes), "--device", "cpu")
-            _call("tn_train", "texture", path, "-o", trained, *asked)
-            _call("tn_export", trained, "-o", trained.with_suffix(".onnx"))
-            model = trained.with_suffix(".onnx")
-            _call("tn_runtime", "texture", model, "-o", sample, "--size", SIDE, "--seed", 1)
-        gatys = output / f"{name}.gatys.png"
-        if not _claimed(gatys):
-            steps = ("--steps", GATYS_STEPS, "--variation", 0.1)
-            _call("tn_bench", "gatys", path, "-o", gatys, *steps)
-        measured = output / f"{name}.json"
-        if all(each.stat().st_size for each in (*pictures, gatys)) and not _claimed(measured):
-            words = ("quality", path, *pictures, "--gatys", gatys, "--json")
-            facts = json.loads(_call("tn_bench", *words))
-            measured.write_text(json.dumps(facts | {"path": str(path)}))
+        pictures = [output / f"{path.stem}.{preset}.png" for preset in PRESETS]
+        for preset, sample in zip(PRESETS, pictures, strict=True):
+            with _claimed(sample) as ours:
+                if ours:
+                    _make_sample(path, preset, sample, minutes)
+        gatys = output / f"{path.stem}.gatys.png"
+        with _claimed(gatys) as ours:
+            if ours:
+                steps = ("--steps", GATYS_STEPS, "--variation", 0.1)
+                _call("tn_bench", "gatys", path, "-o", gatys, *steps)
+        if not all(each.stat().st_size for each in (*pictures, gatys)):
+            continue  # somebody else is at it, and will measure
+        with _claimed(output / f"{path.stem}.json") as ours:
+            if ours:
+                words = ("quality", path, *pictures, "--gatys", gatys, "--json")
+                facts = json.loads(_call("tn_bench", *words))
+                measured = json.dumps(facts | {"path": str(path)})
+                (output / f"{path.stem}.json").write_text(measured)
+
+
+def _make_sample(path: Path, preset: str, sample: Path, minutes: float) -> None:
+    trained, model = sample.with_suffix(".pt"), sample.with_suffix(".onnx")
+    asked = ("--preset", preset, "--minutes", minutes, "--device", "cpu")
+    _call("tn_train", "texture", path, "-o", trained, *asked)
+    _call("tn_export", trained, "-o", model)
+    _call("tn_runtime", "texture", model, "-o", sample, "--size", SIDE, "--seed", 1)
 
 
 @app.command()
@@ -128,13 +134,19 @@ def _measured(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.glob("*.json")) if path.stat().st_size]
 
 
-def _claimed(path: Path) -> bool:
-    """Tell whether somebody made this, or is at it; if not, it is ours from now on."""
+@contextmanager
+def _claimed(path: Path) -> Iterator[bool]:
+    """Tell whether nobody made this, or is at it; then it is ours, unless we fail."""
     try:
         path.touch(exist_ok=False)
     except FileExistsError:
-        return True
-    return False
+        yield False
+        return
+    try:
+        yield True
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _call(package: str, *words: Any) -> str:  # noqa: ANN401 - words of any type

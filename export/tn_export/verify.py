@@ -146,7 +146,8 @@ def prove(generator: Generator, core: bytes, program: bytes) -> Parity:
         program: the serialized graph from integers, or photos, to pixels.
 
     Raises:
-        ParityError: a float differs by more than 1e-4 or a pixel by more than one level.
+        ParityError: a float differs by more than 1e-4, a pixel by more than one level, or a
+            measured statistic by more than a hundredth.
     """
     core_session, program_session = _session(core), _session(program)
     calls = CALLS[generator.config.kind]

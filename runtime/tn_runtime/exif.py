@@ -184,6 +184,7 @@ class _Reader:
     def __init__(self, stream: BinaryIO) -> None:
         self.stream = stream
         self.rest = MAX_BYTES
+        self.visited: set[int] = set()
         stream.seek(0)
         magic = stream.read(4)
         self.order = {b"II": "<", b"MM": ">"}[magic[:2]]
@@ -210,6 +211,9 @@ class _Reader:
         return value
 
     def directory(self, offset: int, depth: int) -> Directory:
+        if offset in self.visited:  # directories that name one another have no end
+            return {}
+        self.visited.add(offset)
         self.stream.seek(offset)
         count = min(self.number("Q" if self.big else "H"), MAX_TAGS)
         start, size = self.stream.tell(), 4 + 2 * self.inline

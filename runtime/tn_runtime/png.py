@@ -91,7 +91,7 @@ def _before_pixels(header: Header, metadata: Mapping[str, str]) -> Iterator[tupl
     if header.xmp:
         yield b"iTXt", _international_text("XML:com.adobe.xmp", header.xmp)
     for key, value in metadata.items():
-        yield b"iTXt", _international_text(key, value.encode())
+        yield b"iTXt", _international_text(key, value.encode(errors="backslashreplace"))
 
 
 def _slices(bands: Iterable[NDArray[Any]], row_bytes: int) -> Iterator[Pixels]:

@@ -15,8 +15,8 @@ BAND = 64
 """Rows that are resampled at once. It does not change with anything: each row is made once."""
 
 LANCZOS, BICUBIC = Image.Resampling.LANCZOS, Image.Resampling.BICUBIC
-SUPPORT = {LANCZOS: 3, BICUBIC: 2}
-"""Pixels of the coarser grid on each side that a filter reaches."""
+LANCZOS_SUPPORT = 3
+"""Pixels of the coarser grid on each side that the filter reaches."""
 
 
 class Scroll:
@@ -46,7 +46,6 @@ def resampled(
     rows: Rows,
     size: tuple[int, int],
     new_size: tuple[int, int],
-    kernel: Image.Resampling = LANCZOS,
 ) -> Iterator[NDArray[Any]]:
     """Resample a picture of `size` (height, width) to `new_size`, band by band.
 
@@ -56,13 +55,13 @@ def resampled(
     height = size[0]
     new_height, new_width = new_size
     scale = height / new_height
-    reach = SUPPORT[kernel] * max(scale, 1) + 1
+    reach = LANCZOS_SUPPORT * max(scale, 1) + 1
     for top in range(0, new_height, BAND):
         bottom = min(top + BAND, new_height)
         first = max(0, math.floor(top * scale - reach))
         last = min(height, math.ceil(bottom * scale + reach))
         span = (top * scale - first, min(bottom * scale, height) - first)
-        yield resize(rows(first, last), (bottom - top, new_width), span, kernel)
+        yield resize(rows(first, last), (bottom - top, new_width), span, LANCZOS)
 
 
 def resize(

@@ -280,7 +280,7 @@ def _halved(
 def _deep_tiff(stream: BinaryIO, max_pixels: int) -> tuple[Source, About]:
     page = tiff.read_tiff(stream, max_pixels)
     about, orientation = _about(stream, None)
-    alpha = None if page.alpha is None else _turned_array(_known(page.alpha), orientation)
+    alpha = None if page.alpha is None else _turned_array(_opacity(page.alpha), orientation)
     values = _turned_array(_known(page.values), orientation)
     if values.shape[2] == 1:
         about = _of_grey(about)
@@ -290,6 +290,13 @@ def _deep_tiff(stream: BinaryIO, max_pixels: int) -> tuple[Source, About]:
 def _known(values: Samples) -> Samples:
     """Return uint16 as it is, and other types as uint8."""
     return values if values.dtype == np.uint16 else to_bytes(values)
+
+
+def _opacity(values: Samples) -> Samples:
+    """Do as `_known` for alpha, of which the largest integer is opaque, whatever the others are."""
+    if values.dtype.kind == "u" and values.dtype.itemsize > 2:
+        return to_bytes(values / np.iinfo(values.dtype).max)
+    return _known(values)
 
 
 def _about(stream: BinaryIO, picture: Image.Image | None) -> tuple[About, int]:

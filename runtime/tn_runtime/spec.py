@@ -51,7 +51,8 @@ class Training:
     steps: int
     seconds: float
     loss: float
-    """Sum over the layers of the relative squared Gram distance, fixed statistics and noise."""
+    """Sum over the layers of the relative squared Gram distance, fixed statistics and noise; of a
+    style with a tenth of the relative content loss."""
     config: dict[str, Any]
     """Enough to train again, see `tn_train.config.TrainingConfig`."""
 
@@ -96,7 +97,7 @@ class ModelSpec:
     def to_json(self) -> str:
         """Return the metadata value, one JSON object."""
         facts = dataclasses.asdict(self)
-        return json.dumps(facts, ensure_ascii=False, sort_keys=True, allow_nan=False)
+        return json.dumps(facts, sort_keys=True, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> Self:

@@ -116,7 +116,7 @@ def check_streams(photos: list[str], output: str, as_json: bool) -> None:
 
 
 def parse_pixels(text: str) -> int:
-    """Return the number of "N" or of "N MP", millions.
+    """Return the number of "N" or of "NMP", millions.
 
     Raises:
         RequestError: neither.

@@ -47,7 +47,7 @@ class StyleJob:
     max_size: int | None
     """Pixels of the longest side, see `stylize`."""
     max_pixels: int | None
-    """Of a photo that is read; None: as many as `read_photo` takes."""
+    """Of a photo that is read; None: the default."""
     quality: int | None
     overwrite: bool
 
@@ -61,15 +61,11 @@ class StyleJob:
         check_max_size(self.max_size)
         if self.quality is not None and not 1 <= self.quality <= 100:
             raise RequestError(f"quality {self.quality} is out of range; it is 1 to 100")
-        if self.worklist.into_folder:
-            return
-        [errand] = self.worklist.errands
-        if errand.output != STDOUT:
-            check_output(errand.output, 1, 1)
-        if self.quality is not None and not _is_lossy(errand.output):
-            raise RequestError(
-                f"--quality is of JPEG and WebP; leave it out for -o {errand.output}"
-            )
+        outputs = [errand.output for errand in self.worklist.errands]
+        if not self.worklist.into_folder and outputs != [STDOUT]:
+            check_output(outputs[0], 1, 1)
+        if self.quality is not None and outputs and not any(map(_is_lossy, outputs)):
+            raise RequestError(f"--quality is of JPEG and WebP; leave it out for -o {outputs[0]}")
 
     def settings(self) -> dict[str, Any]:
         """Return the options, as they are reported."""

@@ -1,5 +1,6 @@
 """The verb `stylize`: a photo repainted, checked, cut into tiles, run and put together."""
 
+import math
 import numbers
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,8 +24,8 @@ TILE = 256
 took 1.1 times the least time per pixel (512: 1.2 times, 1024: 1.5 times)."""
 
 REFERENCE_PIXELS = 2**18
-"""At most so many are measured for the statistics that all tiles of a photo share. Of a megapixel
-they need a third of the memory, and pictures by the one and by the other are alike to the eye."""
+"""Of a square picture: what is measured for the statistics that all tiles of a photo share is no
+more work. A megapixel takes more memory than all else, and the pictures are alike to the eye."""
 
 BLENDED_PIXELS = 2**19
 """So many are blended with the photo at once, in numbers of 64 bits."""
@@ -219,10 +220,7 @@ def _statistics(model: Model, photo: Photo, seed: int, seen: Size) -> NDArray[np
     channels = model.spec.normalized_channels
     if not channels:
         return None
-    height, width = seen
-    area = height * width
-    if area > REFERENCE_PIXELS:
-        height, width = _scaled(seen, (REFERENCE_PIXELS / area) ** 0.5)
+    height, width = _scaled(seen, _reduction(seen, 2 * (model.spec.halo + model.spec.stride)))
     whole = Window(0, 0, height, width)
     content = _rows(photo, (height, width))(0, height)
     own = np.empty((0, channels, 2), np.float32)
@@ -232,6 +230,20 @@ def _statistics(model: Model, photo: Photo, seed: int, seen: Size) -> NDArray[np
             f"{model.path} returned statistics {measured.shape}, not {(1, channels, 2)}"
         )
     return measured
+
+
+def _reduction(size: Size, around: int) -> float:
+    """Return the factor, at most 1, by which a picture becomes no more work than the reference.
+
+    The work is that of the area with `around` pixels more on each axis, which narrow pictures have
+    most of.
+    """
+    height, width = size
+    most = (REFERENCE_PIXELS**0.5 + around) ** 2
+    if (height + around) * (width + around) <= most:
+        return 1.0
+    area, edges = height * width, around * (height + width)
+    return (math.sqrt(edges**2 + 4 * area * (most - around**2)) - edges) / (2 * area)
 
 
 @dataclass(frozen=True)

@@ -116,7 +116,9 @@ def _search(folder: Path, output: Path) -> Iterator[Path]:
         )
         for name in sorted(files):
             if not name.startswith(".") and Path(name).suffix.lower() in PHOTO_SUFFIXES:
-                yield here / name
+                path = here / name
+                if path.is_file() or not path.exists():  # pipes would be waited for; broken links
+                    yield path  # are reported
 
 
 def _refuse(error: OSError) -> NoReturn:

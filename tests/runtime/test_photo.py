@@ -15,7 +15,7 @@ import tifffile
 from PIL import Image, ImageCms, ImageOps
 
 from runtime.processes import python
-from tn_runtime import tiff
+from tn_runtime import exif, tiff
 from tn_runtime.errors import PictureError
 from tn_runtime.photo import (
     Photo,
@@ -1011,3 +1011,18 @@ def test_stdout_gets_a_png_that_keeps_as_much(tmp_path):
     np.testing.assert_array_equal(png_samples(tmp_path / "b.png"), array)
     with Image.open(tmp_path / "b.png") as image:
         assert (image.text["Seed"], image.info["icc_profile"]) == ("7", swapped())
+
+
+def test_directories_that_name_one_another_are_read_once():
+    entries = b"".join(struct.pack("<HHII", 34665, 4, 1, 8) for _ in range(4000))
+    block = b"II*\0" + struct.pack("<IH", 8, 4000) + entries + bytes(4)
+    assert exif.decode(block) == {}
+
+
+def test_opaque_is_the_largest_integer(tmp_path):
+    values = np.full((8, 9, 4), 2**32 - 1, np.uint32)
+    values[..., :3] = 7
+    tifffile.imwrite(tmp_path / "a.tif", values, photometric="rgb", extrasamples=["unassalpha"])
+    photo = read_photo(tmp_path / "a.tif")
+    assert photo.has_alpha
+    assert photo.alpha(0, 8).min() == 255

@@ -462,3 +462,25 @@ def test_an_interrupted_run_leaves_whole_files_alone(model, folder, name, code):
     assert finished(folder) == files(folder / "out")
     for each in finished(folder):
         is_stylised(folder / "out" / each, folder / "in" / each)
+
+
+@POSIX
+def test_pipes_in_a_folder_are_not_waited_for(model, folder):
+    photo(folder / "in" / "a.png")
+    os.mkfifo(folder / "in" / "b.png")
+    succeeds(model, "in", "-o", "out/", timeout=60)
+    assert files(folder / "out") == ["a.png"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are any bytes on Linux alone")
+def test_names_in_no_encoding_are_names(model, folder):
+    name = os.fsdecode(b"\xff.png")
+    photo(folder / "in" / name)
+    succeeds(model, "in", "-o", "out/")
+    is_stylised(folder / "out" / name, folder / "in" / name)
+
+
+def test_quality_without_an_output_that_has_it_is_refused(model, folder):
+    photo(folder / "in" / "a.png")
+    assert "--quality is of JPEG" in fails(model, "in", "-o", "out/", "--quality", "80")
+    assert not (folder / "out").exists()

@@ -402,3 +402,11 @@ def test_a_model_that_fails_while_running_says_so(tmp_path, spec, old, new, mess
     model = opened(tmp_path, style_contract.model_bytes(spec, [(old, new)]))
     with pytest.raises(ModelError, match=message):
         stylize(model, photo((20, 30)))
+
+
+@pytest.mark.parametrize("size", [(512, 512), (3000, 2000), (4, 65000), (10**6, 1), (1, 1)])
+def test_what_is_measured_is_never_more_work_than_the_reference(size):
+    factor = stylization._reduction(size, 200)
+    height, width = stylization._scaled(size, factor)
+    assert (height + 200) * (width + 200) <= 1.01 * (512 + 200) ** 2
+    assert factor == 1 or (height + 200) * (width + 200) > 0.98 * (512 + 200) ** 2

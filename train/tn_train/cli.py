@@ -336,7 +336,7 @@ def _enough_memory(exemplar: "Exemplar") -> Iterator[None]:
             raise
         raise RequestError(
             f"{exemplar.name} is {exemplar.width}x{exemplar.height} in training, "
-            "which needs more memory than there is: smaller --size, or --crop"
+            "which needs more memory than there is: let it be smaller, or --crop"
         ) from error
 
 

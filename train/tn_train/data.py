@@ -69,7 +69,7 @@ def check_depth(exemplar: Exemplar, stride: int) -> None:
     if min(exemplar.width, exemplar.height) < least:
         raise RequestError(
             f"{exemplar.name} is {exemplar.width}x{exemplar.height} in training; its deepest "
-            f"layer needs at least {least}x{least}: take a larger picture, --crop or --size, "
+            f"layer needs at least {least}x{least}: take a larger picture or more of it, "
             "or shallower --layers"
         )
 

@@ -132,7 +132,7 @@ class Generator(nn.Module):
 
     @property
     def parameter_count(self) -> int:
-        """Trained numbers: weights, biases and the affine part of BatchNorm."""
+        """Trained numbers: weights, biases and the affine part of norms."""
         return sum(parameter.numel() for parameter in self.parameters())
 
     @property

@@ -39,7 +39,10 @@ class Statistics:
 
 
 class InstanceNorm(nn.Module):
-    """Normalise by the statistics of the window, the halo around it excluded; in fp32."""
+    """Normalise by the statistics of the window, the halo around it excluded; in fp32.
+
+    The window is that of the network, whole strides.
+    """
 
     def __init__(self, channels: int, margin: int) -> None:
         """Build the norm for inputs with so many pixels per side around the window."""

@@ -17,6 +17,8 @@ from tn_train.data import check_depth, read_exemplar
 from tn_train.descriptor import Descriptor, check_layers, stride, vgg16, vgg19
 from tn_train.photos import Photos, find
 
+SIZE_OPTION: dict[Kind, str] = {"texture": "--size", "style": "--style-size"}
+
 TRAINING = ("size", "layers", "weights", "content_weight", "variation_weight", "seed")
 """Options that are fields of a TrainingConfig."""
 
@@ -180,7 +182,7 @@ def _check_agreement(options: Options, kept: Checkpoint) -> None:
     descriptor = "vgg19" if options.vgg19 else None
     pairs = {
         "--preset": (options.preset, kept.preset),
-        "--size": (options.size, kept.training.size),
+        SIZE_OPTION[options.kind]: (options.size, kept.training.size),
         "--crop": (options.crop, kept.crop),
         "--layers": (options.layers, kept.training.layers),
         "the weights in --layers": (options.weights, kept.training.weights),

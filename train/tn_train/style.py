@@ -91,10 +91,7 @@ class StyleTask:
         """
         rng = torch.Generator().manual_seed(SEED)
         with exact_convolutions():
-            calibrate(
-                generator,
-                (self._join(generator, self._to_device(x), rng) for x in self._calibration),
-            )
+            calibrate(generator, self._calibration(generator, rng))
             held = self._to_device(self.held)
             pictures = generator(*self._join(generator, held, rng))
             style, content = self.exact(pictures, held)
@@ -129,9 +126,14 @@ class StyleTask:
         inputs = self._join(generator, photos, torch.Generator())
         self.forward = compiled(self._forward, generator, photos, inputs)
 
+    def _calibration(self, generator: Generator, rng: torch.Generator) -> Iterator[list[Tensor]]:
+        """Yield the pyramids of a few batches, always the same photos."""
+        for photos in self._first_batches:
+            yield self._join(generator, self._to_device(photos), rng)
+
     @cached_property
-    def _calibration(self) -> list[Tensor]:
-        """Batches of photos float32 (N, 3, sample, sample), always the same."""
+    def _first_batches(self) -> list[Tensor]:
+        """Photos float32 (N, 3, sample, sample); nobody asks for them without BatchNorm."""
         batches = self.photos(self.training.stages[0], 0)
         return [next(batches).float() / 255 for _ in range(CALIBRATION_BATCHES)]
 
