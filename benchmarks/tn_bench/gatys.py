@@ -94,12 +94,12 @@ class Objective(nn.Module):
         super().__init__()
         self.descriptor = descriptor
         self.settings = settings
-        self.content = None
+        self.content: Tensor | None = None
         with torch.no_grad():
             features = descriptor(exemplar)
             if content is not None:
                 features.pop(CONTENT_LAYER)
-                self.content = nn.Buffer(descriptor(content)[CONTENT_LAYER])
+                self.content = descriptor(content)[CONTENT_LAYER]
         self.style = nn.ModuleDict(
             {
                 name: StyleLoss(gram_matrix(feature), normalize_gradients=False)

@@ -216,11 +216,17 @@ def _rows(photo: Photo, size: Size) -> Rows:
 
 
 def _statistics(model: Model, photo: Photo, seed: int, seen: Size) -> NDArray[np.float32] | None:
-    """Measure what all tiles share, float32 (1, C, 2), on a picture that fits one run."""
+    """Measure what all tiles share, float32 (1, C, 2), on a picture that fits one run.
+
+    A photo that fits one run itself needs no measuring before it is painted: (0, C, 2).
+    """
     channels = model.spec.normalized_channels
     if not channels:
         return None
-    height, width = _scaled(seen, _reduction(seen, 2 * (model.spec.halo + model.spec.stride)))
+    reduction = _reduction(seen, 2 * (model.spec.halo + model.spec.stride))
+    if reduction == 1:
+        return np.empty((0, channels, 2), np.float32)
+    height, width = _scaled(seen, reduction)
     whole = Window(0, 0, height, width)
     content = _rows(photo, (height, width))(0, height)
     own = np.empty((0, channels, 2), np.float32)
@@ -254,18 +260,25 @@ class Painter:
     seed: int
     size: Size
     statistics: NDArray[np.float32] | None
-    """(1, C, 2), shared by all tiles; None for a model without normalised channels."""
+    """(1, C, 2), shared by all tiles; (0, C, 2) for a picture that is painted whole, by its own;
+    None for a model without normalised channels."""
+
+    @property
+    def tile(self) -> int:
+        """Pixels, the largest side of a tile."""
+        whole = self.statistics is not None and not len(self.statistics)
+        return max(self.size) + self.model.spec.stride if whole else TILE
 
     def paint(self, rows: Rows, progress: Progress | None = None) -> Iterator[Pixels]:
         """Yield the stylised picture, uint8 (rows, width, 3), from top to bottom."""
         picture = Window(0, 0, *self.size)
         stride = self.model.spec.stride
-        total, done = tiling.count(picture, stride, TILE), 0
-        for row in tiling.rows(picture, stride, TILE):
+        total, done = tiling.count(picture, stride, self.tile), 0
+        for row in tiling.rows(picture, stride, self.tile):
             top, bottom = self._around(row.y, row.height, picture.height)
             context = rows(top, bottom)
             band = np.empty((row.height, row.width, 3), np.uint8)
-            for tile in tiling.tiles(row, stride, TILE):
+            for tile in tiling.tiles(row, stride, self.tile):
                 left, right = self._around(tile.x, tile.width, picture.width)
                 part = Window(top, left, bottom - top, right - left)
                 band[:, tile.x : tile.x + tile.width] = self._tile(

@@ -398,7 +398,8 @@ def test_each_kind_of_model_has_its_verb(plain, plain_model):
         ),
     ],
 )
-def test_a_model_that_fails_while_running_says_so(tmp_path, spec, old, new, message):
+def test_a_model_that_fails_while_running_says_so(tmp_path, monkeypatch, spec, old, new, message):
+    monkeypatch.setattr(stylization, "REFERENCE_PIXELS", 100)  # the photo is measured first
     model = opened(tmp_path, style_contract.model_bytes(spec, [(old, new)]))
     with pytest.raises(ModelError, match=message):
         stylize(model, photo((20, 30)))
