@@ -175,7 +175,8 @@ def test_shipped_models_are_listed_by_what_one_types(tmp_path):
     assert [each["name"] for each in known] == list(shipped())
     assert known[0]["name"] == "dead_leaves"
     assert [each["path"] for each in known] == [str(path) for path in shipped().values()]
-    assert all(each["kind"] == "texture" and each["exemplar"]["credit"] for each in known)
+    assert [each["kind"] for each in known] == ["texture", "style"]
+    assert all(each["exemplar"]["credit"] for each in known)
     assert succeeds("models", cwd=tmp_path).stdout.startswith("dead_leaves ")
 
 

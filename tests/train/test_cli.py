@@ -147,7 +147,7 @@ def test_too_little_memory_is_one_line(tmp_path: Path):
     assert done.returncode == 2, done.stderr
     assert done.stderr == (
         "error: large.png is 2000x2000 in training, which needs more memory than there is: "
-        "smaller --size, or --crop\n"
+        "let it be smaller, or --crop\n"
     )
 
 

@@ -208,7 +208,13 @@ def test_the_objective_is_the_sum_of_its_parts(painting, monkeypatch):
     generator, pictures = new_generator("instance"), []
     generator.to_rgb.bias.data.fill_(1.2)  # part of the picture is beyond the range
     generator.register_forward_hook(lambda *call: pictures.append(call[-1].detach()))
-    nothing = {"content_weight": 0.0, "range_weight": 0.0, "variation_weight": 0.0, "octaves": 1}
+    nothing = {
+        "content_weight": 0.0,
+        "range_weight": 0.0,
+        "variation_weight": 0.0,
+        "detail_weight": 0.0,
+        "octaves": 1,
+    }
 
     def losses(**changes):
         task = make_task(painting, **(nothing | changes))
@@ -225,6 +231,7 @@ def test_the_objective_is_the_sum_of_its_parts(painting, monkeypatch):
         ({"range_weight": 1000.0}, 1000 * range_penalty(picture)),
         ({"variation_weight": 50.0}, 50 * total_variation(picture)),
         ({"octaves": 2}, with_octaves.octaves(picture)),
+        ({"detail_weight": 2.0}, task.detail(picture)),
     ):
         assert part > 0
         _, more = losses(**changes)
