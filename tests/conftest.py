@@ -1,6 +1,7 @@
 """What all floors' tests share: tiny generators, their checkpoints and their model files."""
 
 import dataclasses
+import signal
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,12 @@ from tn_train.config import Budget, GeneratorConfig, TrainingConfig
 from tn_train.generator import Generator
 from tn_train.norm import InstanceNorm
 from tn_train.photos import Content
+
+# Children inherit deafness to a signal, but not a handler: those of a run under nohup or in the
+# background are to hear what the tests send them.
+for number in (getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name)):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, lambda *_: None)
 
 TINY = GeneratorConfig(widths=(12, 16, 8))
 TINY_STYLE = dataclasses.replace(TINY, content_channels=3)

@@ -303,7 +303,6 @@ def any_larger(folder, size):
 def test_an_interrupted_run_leaves_nothing(plain_model, tmp_path, name, code, suffix):
     process = start_tn_run(
         *("texture", plain_model, "-o", tmp_path / f"a{suffix}", "--size", "20000x20000"),
-        before="import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)",  # pytest under nohup
     )
     assert process.stderr.readline().startswith("runs on")
     # In the midst of the work: Cython modules swallow a Ctrl-C that meets their import.
