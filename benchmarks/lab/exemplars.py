@@ -1,8 +1,8 @@
 """Both presets and Gatys on a set of exemplars: what tn-train, tn-export, tn-run and tn-bench make.
 
-python benchmarks/lab/exemplars.py make EXEMPLAR... --output FOLDER --minutes 5
+python benchmarks/lab/exemplars.py make EXEMPLAR... --output FOLDER --minutes 5 --minutes 15
 python benchmarks/lab/exemplars.py table FOLDER >>recipe.md
-python benchmarks/lab/exemplars.py sheet FOLDER sheet.jpg
+python benchmarks/lab/exemplars.py sheet FOLDER sheet.jpg STEM... --minutes 15
 
 `make` does what is not there yet, so several of them can share the work. All see an exemplar at 256
 pixels; samples have 512, Gatys' picture the exemplar's size.
@@ -26,16 +26,17 @@ from tn_runtime.console import note, result, run
 from tn_runtime.image import Picture, Pixels, read_rgb, write_picture
 from tn_train.data import read_exemplar
 
-PRESETS = ("paper", "funnel")
+PRESETS = ["paper", "funnel"]
 SIDE = 512
 """Of samples, pixels."""
 GAP = 8
+GATYS = "gatys"
 GATYS_STEPS = 250
 MEASURES = {
-    "loss": "style, trained layers",
     "structure": "style, unseen layers at 1/2",
     "marginals": "marginals relu4_3",
     "pixels": "patches 1x",
+    "loss": "style, trained layers",
 }
 """What the table shows, and its names in `tn-bench quality`."""
 
@@ -46,32 +47,31 @@ app = typer.Typer(add_completion=False, no_args_is_help=True)
 def make(
     exemplars: list[Path],
     output: Annotated[Path, typer.Option()],
-    minutes: Annotated[float, typer.Option()] = 5.0,
+    minutes: Annotated[list[int], typer.Option()],
+    presets: Annotated[list[str], typer.Option("--preset")] = PRESETS,
 ) -> None:
-    """Train both presets on each exemplar, make a sample of each, and Gatys' picture; measure."""
+    """Train the presets on each exemplar, make a sample of each, and Gatys' picture; measure.
+
+    What is made is `EXEMPLAR.PRESET.MINUTES.png` and `EXEMPLAR.gatys.png`, its measures a `.json`.
+    """
     output.mkdir(parents=True, exist_ok=True)
     for path in exemplars:
-        pictures = [output / f"{path.stem}.{preset}.png" for preset in PRESETS]
-        for preset, sample in zip(PRESETS, pictures, strict=True):
-            with _claimed(sample) as ours:
-                if ours:
-                    _make_sample(path, preset, sample, minutes)
-        gatys = output / f"{path.stem}.gatys.png"
+        gatys = output / f"{path.stem}.{GATYS}.png"
+        steps = ("--steps", GATYS_STEPS, "--variation", 0.1)
         with _claimed(gatys) as ours:
             if ours:
-                steps = ("--steps", GATYS_STEPS, "--variation", 0.1)
                 _call("tn_bench", "gatys", path, "-o", gatys, *steps)
-        if not all(each.stat().st_size for each in (*pictures, gatys)):
-            continue  # somebody else is at it, and will measure
-        with _claimed(output / f"{path.stem}.json") as ours:
-            if ours:
-                words = ("quality", path, *pictures, "--gatys", gatys, "--json")
-                facts = json.loads(_call("tn_bench", *words))
-                measured = json.dumps(facts | {"path": str(path)})
-                (output / f"{path.stem}.json").write_text(measured)
+                _measure(path, gatys)
+        for each in minutes:
+            for preset in presets:
+                sample = output / f"{path.stem}.{preset}.{each}.png"
+                with _claimed(sample) as ours:
+                    if ours:
+                        _make_sample(path, preset, sample, each)
+                        _measure(path, sample)
 
 
-def _make_sample(path: Path, preset: str, sample: Path, minutes: float) -> None:
+def _make_sample(path: Path, preset: str, sample: Path, minutes: int) -> None:
     trained, model = sample.with_suffix(".pt"), sample.with_suffix(".onnx")
     asked = ("--preset", preset, "--minutes", minutes, "--device", "cpu")
     _call("tn_train", "texture", path, "-o", trained, *asked)
@@ -79,38 +79,59 @@ def _make_sample(path: Path, preset: str, sample: Path, minutes: float) -> None:
     _call("tn_runtime", "texture", model, "-o", sample, "--size", SIDE, "--seed", 1)
 
 
+def _measure(path: Path, picture: Path) -> None:
+    facts = json.loads(_call("tn_bench", "quality", path, picture, "--json"))
+    picture.with_suffix(".json").write_text(json.dumps(facts | {"exemplar": str(path)}))
+
+
 @app.command()
 def table(folder: Path) -> None:
-    """Print a row for each exemplar, and the medians of the ratios to Gatys' picture."""
-    columns = ("floor", "Gatys", *PRESETS)
-    heads = [f"{measure}: {', '.join(columns)}" for measure in MEASURES]
-    result(f"| exemplar | {' | '.join(heads)} |")
-    result("|---" * (1 + len(heads)) + "|")
-    ratios: dict[str, list[list[float]]] = {measure: [] for measure in MEASURES}
-    for path in _measured(folder):
-        rows = {row["name"]: row for row in json.loads(path.read_text())["rows"]}
-        cells = []
-        for measure, name in MEASURES.items():
-            row = rows[name]
-            ratios[measure].append([each / row["gatys"] for each in row["pictures"]])
-            values = (row["floor"], row["gatys"], *row["pictures"])
-            cells.append(", ".join(f"{value:.3f}" for value in values))
-        result(f"| {path.stem} | {' | '.join(cells)} |")
-    medians = [
-        ", ".join(f"{median(column):.2f}" for column in zip(*rows, strict=True))
-        for rows in ratios.values()
-    ]
-    result(f"| median, times Gatys' ({', '.join(PRESETS)}) | {' | '.join(medians)} |")
+    """Print, for each measure, a row for each exemplar, and the median ratios to Gatys' picture."""
+    measured = {path.stem: _read(path) for path in sorted(folder.glob("*.json"))}
+    stems = [name.partition(".")[0] for name in measured if name.endswith(f".{GATYS}")]
+    runs = sorted({name.partition(".")[2] for name in measured} - {GATYS}, key=_run_order)
+    heads = [each.replace(".", " ") for each in runs]
+    result(f"| measure | exemplar | floor | Gatys | {' | '.join(heads)} |")
+    result("|---" * (4 + len(heads)) + "|")
+    for measure, name in MEASURES.items():
+        ratios: dict[str, list[float]] = {each: [] for each in runs}
+        for stem in stems:
+            gatys = measured[f"{stem}.{GATYS}"][name]
+            cells = [f"{gatys['floor']:.3f}", f"{gatys['pictures'][0]:.3f}"]
+            for each in runs:
+                row = measured.get(f"{stem}.{each}")
+                cells.append(f"{row[name]['pictures'][0]:.3f}" if row else "")
+                if row:
+                    ratios[each].append(row[name]["pictures"][0] / gatys["pictures"][0])
+            result(f"| {measure} | {stem} | {' | '.join(cells)} |")
+        medians = [f"{median(ratios[each]):.2f}" for each in runs]
+        result(f"| {measure} | **median, times Gatys'** | | 1 | {' | '.join(medians)} |")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return {row["name"]: row for row in json.loads(path.read_text())["rows"]}
+
+
+def _run_order(run: str) -> tuple[int, int]:
+    preset, _, minutes = run.partition(".")
+    return PRESETS.index(preset), int(minutes)
 
 
 @app.command()
-def sheet(folder: Path, output: Path) -> None:
+def sheet(
+    folder: Path,
+    output: Path,
+    exemplars: list[str],
+    minutes: Annotated[int, typer.Option()],
+) -> None:
     """Put the exemplar, Gatys' picture below it, and samples of both presets side by side."""
     rows = []
-    for path in _measured(folder):
-        exemplar = read_exemplar(Path(json.loads(path.read_text())["path"]), size=256)[0][0]
-        names = [f"{path.stem}.{which}.png" for which in ("gatys", *PRESETS)]
-        rows.append([to_pixels(exemplar), *(read_rgb(folder / name) for name in names)])
+    for stem in exemplars:
+        gatys = folder / f"{stem}.{GATYS}.png"
+        path = Path(json.loads(gatys.with_suffix(".json").read_text())["exemplar"])
+        exemplar = to_pixels(read_exemplar(path, size=256)[0][0])
+        samples = [folder / f"{stem}.{preset}.{minutes}.png" for preset in PRESETS]
+        rows.append([exemplar, *map(read_rgb, (gatys, *samples))])
     cell = SIDE + GAP
     half = SIDE // 2
     whole = np.full((len(rows) * cell - GAP, half + 2 * cell, 3), 255, np.uint8)
@@ -128,10 +149,6 @@ def _place(canvas: Pixels, picture: Pixels) -> None:
     """Put a picture at the top left, as much of it as there is room for."""
     height, width = (min(picture.shape[axis], canvas.shape[axis], SIDE) for axis in (0, 1))
     canvas[:height, :width] = picture[:height, :width]
-
-
-def _measured(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.glob("*.json")) if path.stat().st_size]
 
 
 @contextmanager

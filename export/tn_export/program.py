@@ -7,6 +7,8 @@ one graph.
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import onnx_ir as ir
 from onnx_ir.convenience import replace_all_uses_with
 from onnx_ir.passes import Sequential
@@ -19,11 +21,13 @@ from onnx_ir.passes.common import (
 )
 from onnxscript import GraphBuilder, OpBuilder
 
-from tn_export.noise import noise_in_graph
+from tn_export.noise import Lines, noises_in_graph
 from tn_train.generator import Generator
 
 IR_VERSION = 8
 """The one that came with opset 18. A newer one would shut out older runtimes for nothing."""
+
+Ints = npt.NDArray[np.int64]
 
 INT64 = ir.DataType.INT64
 UINT8 = ir.DataType.UINT8
@@ -117,18 +121,35 @@ def _noises(
     op: OpBuilder, generator: Generator, seed: ir.Value, region: Region, period: ir.Value | None
 ) -> list[ir.Value]:
     """Return the noise of each level around the region."""
-    stride, channels = generator.config.stride, generator.config.noise_channels
-    noises = []
-    for level, halo in enumerate(generator.halos):
-        scale = 2**level
-        first = op.Sub(op.Div(region.start, scale), halo)
-        count = op.Add(op.Mul(region.strides, stride // scale), 2 * halo)
-        y, x = (_coordinates(op, axis, first, count) for axis in (0, 1))
-        if period is not None:
-            repeat = op.Div(period, scale)
-            y, x = (_wrapped(op, axis, line, repeat) for axis, line in ((0, y), (1, x)))
-        noises.append(noise_in_graph(op, seed, level, channels, y, x))
-    return noises
+    rows, columns = (_lines(op, generator, axis, region, period) for axis in (0, 1))
+    config = generator.config
+    return noises_in_graph(op, seed, config.levels, config.noise_channels, rows, columns)
+
+
+def _lines(
+    op: OpBuilder, generator: Generator, axis: int, region: Region, period: ir.Value | None
+) -> Lines:
+    """Return the coordinates of each level around the region, wrapped if there is a period."""
+    scales = 2 ** np.arange(generator.config.levels)
+    sizes, halos = generator.config.stride // scales, np.array(generator.halos)
+    start, strides = (op.Gather(value, axis) for value in (region.start, region.strides))
+
+    def affine(per_stride: Ints, constant: Ints) -> ir.Value:
+        return op.Add(op.Mul(strides, per_stride.tolist()), constant.tolist())  # type: ignore[no-any-return]
+
+    counts = affine(sizes, 2 * halos)
+    ends = affine(sizes.cumsum(), (2 * halos).cumsum())
+    before = affine(sizes.cumsum() - sizes, (2 * halos).cumsum() - halos)
+
+    place = op.Range(0, op.Gather(ends, generator.config.levels - 1), 1)
+    passed = op.GreaterOrEqual(op.Unsqueeze(place, [1]), ends)
+    levels = op.ReduceSum(op.Cast(passed, to=INT64), [1], keepdims=0)
+    first = op.Sub(op.Div(start, scales.tolist()), before)
+    coordinates = op.Add(place, op.Gather(first, levels))
+    if period is not None:
+        repeats = op.Div(op.Gather(period, axis), scales.tolist())
+        coordinates = _wrapped(op, coordinates, op.Gather(repeats, levels))
+    return Lines(coordinates, levels, counts)
 
 
 def _photos(
@@ -159,9 +180,8 @@ def _coordinates(op: OpBuilder, axis: int, first: ir.Value, count: ir.Value) -> 
     return op.Add(op.Range(0, length, 1), begin)  # type: ignore[no-any-return]  # untyped
 
 
-def _wrapped(op: OpBuilder, axis: int, plane: ir.Value, period: ir.Value) -> ir.Value:
-    """Wrap the coordinates of an axis, if it has a period."""
-    repeat = op.Gather(period, axis)
+def _wrapped(op: OpBuilder, plane: ir.Value, repeat: ir.Value) -> ir.Value:
+    """Wrap coordinates that have a period, each its own; those of period 0 have none."""
     # Where evaluates both branches, and Mod by zero fails the run.
     wrapped = op.Mod(plane, op.Max(repeat, 1))
     return op.Where(op.Greater(repeat, 0), wrapped, plane)  # type: ignore[no-any-return]

@@ -8,7 +8,7 @@ import onnxruntime as ort
 import pytest
 from onnxscript import GraphBuilder
 
-from tn_export.noise import SCHEME, noise, noise_in_graph
+from tn_export.noise import SCHEME, Lines, noise, noises_in_graph
 
 SIDE = 256
 ORIGINS = [(0, 0), (-300, -70), (10**9, 10**9 + 5), (-(10**12), 2**40 - 100)]
@@ -84,19 +84,36 @@ def test_the_scheme_stays_as_it_is():
     assert (values[:, 2, 1, 1] * 2**24).tolist() == [14824535, 14064898]
 
 
+LEVELS = 3
+
+
 @pytest.fixture(scope="module")
 def graph_noise():
     graph = ir.Graph([], [], nodes=[], opset_imports={"": 20}, name="noise")
     builder = GraphBuilder(graph)
-    seed, y, x = (builder.input(name, ir.DataType.INT64, [name]) for name in ("seed", "y", "x"))
-    builder.add_output(noise_in_graph(builder.op, seed, 3, 3, y, x), "noise")
+    seed, *parts = (
+        builder.input(name, ir.DataType.INT64, [name])
+        for name in ("seed", "y", "y_level", "y_counts", "x", "x_level", "x_counts")
+    )
+    rows, columns = Lines(*parts[:3]), Lines(*parts[3:])
+    for value in noises_in_graph(builder.op, seed, LEVELS, 2, rows, columns):
+        builder.add_output(value, f"noise_{len(graph.outputs)}")
     model = ir.to_proto(ir.Model(graph, ir_version=10)).SerializeToString()
     return ort.InferenceSession(model, providers=["CPUExecutionProvider"])
+
+
+def lines(axis: str, levels: list[np.ndarray]) -> dict[str, np.ndarray]:
+    counts = np.array([level.size for level in levels])
+    level = np.repeat(np.arange(LEVELS), counts)
+    return {axis: np.concatenate(levels), f"{axis}_level": level, f"{axis}_counts": counts}
 
 
 @pytest.mark.parametrize("origin", [*ORIGINS, (2**62, -(2**62))])
 def test_graph_equals_numpy_bit_for_bit(graph_noise, origin):
     seed = np.array([0, 1, -1, 2**63 - 1, -(2**63), 2**32])
-    y, x = np.arange(37) + origin[0], np.arange(53) + origin[1]
-    [actual] = graph_noise.run(None, {"seed": seed, "y": y, "x": x})
-    assert actual.tobytes() == noise(seed, 3, 3, y, x).tobytes()
+    y, x = ([np.arange(37 // 2**k + 3) + begin // 2**k for k in range(LEVELS)] for begin in origin)
+    actual = graph_noise.run(None, {"seed": seed} | lines("y", y) | lines("x", x))
+    for level in range(LEVELS):
+        expected = noise(seed, level, 2, y[level], x[level])
+        assert actual[level].shape == expected.shape
+        assert actual[level].tobytes() == expected.tobytes()
