@@ -51,8 +51,8 @@ class Training:
     steps: int
     seconds: float
     loss: float
-    """Sum over the layers of the relative squared Gram distance, fixed statistics and noise; of a
-    style with a tenth of the relative content loss."""
+    """Sum over the layers, at all scales compared, of the relative squared Gram distance, fixed
+    statistics and noise; of a style with a tenth of the relative content loss."""
     config: dict[str, Any]
     """Enough to train again, see `tn_train.config.TrainingConfig`."""
 

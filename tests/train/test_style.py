@@ -111,7 +111,7 @@ def test_training_lowers_the_loss_of_style_and_of_held_photos(begun, painting, n
     first, *_, last = run.history
     assert last.loss < 0.5 * first.loss
     assert run.best_loss == min(record.loss for record in run.history)
-    assert set(last.layers) == {*LAYERS, CONTENT}
+    assert set(last.layers) == {*LAYERS, "at 1/2", "at 1/4", CONTENT}
 
 
 @pytest.mark.parametrize(("norm", "stop"), [("batch", 14), ("batch", 20), ("instance", 27)])
@@ -183,6 +183,7 @@ def test_what_evaluations_go_by_is_the_style_and_a_share_of_the_content(painting
     [picture] = pictures
     with torch.no_grad():
         layers, content = task.exact(picture, task.held)
+        layers |= task.exact_octaves(picture)
     layers[CONTENT] = CONTENT_SHARE * content
     expected = {name: loss.item() for name, loss in layers.items()}
     assert evaluation.layers == pytest.approx(expected)
@@ -230,7 +231,7 @@ def test_the_objective_is_the_sum_of_its_parts(painting, monkeypatch):
         ({"content_weight": 3.0}, 3 * content),
         ({"range_weight": 1000.0}, 1000 * range_penalty(picture)),
         ({"variation_weight": 50.0}, 50 * total_variation(picture)),
-        ({"octaves": 2}, with_octaves.octaves(picture)),
+        ({"octaves": 2}, with_octaves.octaves(picture)["at 1/2"]),
         ({"detail_weight": 2.0}, task.detail(picture)),
     ):
         assert part > 0

@@ -49,6 +49,13 @@ def test_evaluation_is_fp32_whatever_training_is(
     assert torch.equal(evaluations[0].pictures, evaluations[1].pictures)
 
 
+def test_evaluations_go_by_all_octaves(fresh: Checkpoint, task: TextureTask):
+    evaluation = task.evaluate(Generator(fresh.config))
+    octaves = {name for name in evaluation.layers if name not in fresh.training.layers}
+    assert octaves == {f"at 1/{scale}" for scale in task.octaves.scales} != set()
+    assert evaluation.loss == sum(evaluation.layers.values())
+
+
 def test_evaluation_forbids_tf32_and_leaves_the_setting_alone(fresh: Checkpoint, task: TextureTask):
     convolutions, seen = torch.backends.cudnn.conv, []
 

@@ -5,7 +5,7 @@ TextureLoss         pictures -> {layer: loss}
   StyleLoss         features -> loss, one for each layer
     normalize_gradient
     gram_matrix
-OctavesLoss         pictures -> loss, of coarser structure
+OctavesLoss         pictures -> {octave: loss}, of coarser structure
   TextureLoss
 DetailLoss          pictures -> loss, of the finest structure
 StylizationLoss     pictures, photos -> {layer: loss}, loss
@@ -176,12 +176,12 @@ class OctavesLoss(nn.Module):
             for scale in self.scales
         )
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Return a float32 scalar, of pictures float32 (N, 3, H, W), [0, 1]."""
-        total = pictures.new_zeros(())
-        for scale, loss in zip(self.scales, self.losses, strict=True):
-            total = total + sum(loss(F.avg_pool2d(pictures, scale)).values())
-        return total
+    def forward(self, pictures: Tensor) -> dict[str, Tensor]:
+        """Return the loss of each octave, `at 1/2` and so on, of pictures (N, 3, H, W), [0, 1]."""
+        return {
+            f"at 1/{scale}": sum(loss(F.avg_pool2d(pictures, scale)).values())
+            for scale, loss in zip(self.scales, self.losses, strict=True)
+        }
 
 
 class DetailLoss(nn.Module):

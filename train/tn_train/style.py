@@ -55,6 +55,9 @@ class StyleTask:
         content = training.content_layer
         with exact_convolutions():
             self.exact = StylizationLoss(descriptor, painting, content, normalize_gradients=False)
+            self.exact_octaves = OctavesLoss(
+                descriptor, painting, training.octaves, content=content
+            )
         self.loss = StylizationLoss(
             descriptor.cast(self.precision),
             painting,
@@ -95,6 +98,7 @@ class StyleTask:
             held = self._to_device(self.held)
             pictures = generator(*self._join(generator, held, rng))
             style, content = self.exact(pictures, held)
+            style |= self.exact_octaves(pictures)
         layers = {name: loss.item() for name, loss in _shown(style, content).items()}
         pictures = pictures.clamp(0, 1)
         flat = contrast(pictures) < CONTRAST * contrast(self.painting)
@@ -106,9 +110,9 @@ class StyleTask:
             pictures = generator(*inputs)
         pictures = pictures.float()
         style, content = self.loss(pictures, photos)
+        style |= self.octaves(pictures)
         objective = sum(style.values(), training.content_weight * content)
         objective = objective + training.range_weight * range_penalty(pictures)
-        objective = objective + self.octaves(pictures)
         if training.detail_weight:
             objective = objective + self.detail(pictures)
         if training.variation_weight:

@@ -39,6 +39,7 @@ class TextureTask:
         self.precision = fast_precision(exemplar.device)
         with exact_convolutions():
             self.exact = TextureLoss(descriptor, exemplar, normalize_gradients=False)
+            self.exact_octaves = OctavesLoss(descriptor, exemplar, training.octaves)
         self.loss = TextureLoss(
             descriptor.cast(self.precision),
             exemplar,
@@ -82,7 +83,8 @@ class TextureTask:
             )
             z = self._to_device(noise.draw(generator, SAMPLES, height, width, rng))
             pictures = generator(*z)
-            layers = {name: loss.item() for name, loss in self.exact(pictures).items()}
+            losses = self.exact(pictures) | self.exact_octaves(pictures)
+        layers = {name: loss.item() for name, loss in losses.items()}
         pictures = pictures.clamp(0, 1)
         flat = contrast(pictures) < CONTRAST * contrast(self.exemplar)
         return Evaluation(sum(layers.values()), layers, pictures.cpu(), flat=flat)
@@ -91,9 +93,8 @@ class TextureTask:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             pictures = generator(*z)
         pictures = pictures.float()
-        layers = self.loss(pictures)
+        layers = self.loss(pictures) | self.octaves(pictures)
         objective = sum(layers.values(), self.training.range_weight * range_penalty(pictures))
-        objective = objective + self.octaves(pictures)
         if self.training.detail_weight:
             objective = objective + self.detail(pictures)
         return Losses(layers, objective)
