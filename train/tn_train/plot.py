@@ -17,7 +17,7 @@ COLORS = ("#4477aa", "#66ccee", "#228833", "#ccbb44", "#ee6677", "#aa3377")
 
 
 def write_curve(path: Path, history: Sequence[Record], title: str) -> None:
-    """Plot the loss of every evaluation, in all and by layer, as a PNG."""
+    """Plot the loss of every evaluation, in all, by layer and by octave, as a PNG."""
     figure = Figure(figsize=(8, 5), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
@@ -25,7 +25,7 @@ def write_curve(path: Path, history: Sequence[Record], title: str) -> None:
     steps = [record.step for record in trained]
     style: dict[str, Any] = {"marker": "o" if len(steps) < 30 else "", "markersize": 3}
     total = [record.loss for record in trained]
-    axes.plot(steps, total, color="black", linewidth=2, label="all layers", **style)
+    axes.plot(steps, total, color="black", linewidth=2, label="all", **style)
     for layer, color in zip(history[0].layers, itertools.cycle(COLORS)):
         losses = [record.layers[layer] for record in trained]
         axes.plot(steps, losses, color=color, linewidth=1.2, label=layer, **style)
