@@ -174,6 +174,15 @@ def test_descriptor_has_the_shapes_of_its_layers_and_stops_at_the_deepest():
     assert not any(parameter.requires_grad for parameter in descriptor.parameters())
 
 
+def test_features_do_not_depend_on_how_far_away_the_border_is():
+    """Of a flat picture, whose features zeros at the border would change."""
+    descriptor = vgg16(["relu1_1", "relu4_1"])
+    small, large = (descriptor(torch.full((1, 3, side, side), 0.7)) for side in (32, 64))
+    for name, features in small.items():
+        expected = gram_matrix(large[name])
+        assert (gram_matrix(features) - expected).norm() < 1e-4 * expected.norm()
+
+
 def test_bf16_features_are_near_fp32():
     pictures = torch.rand(1, 3, 32, 32)
     exact, fast = vgg16(["relu2_1"])(pictures), vgg16(["relu2_1"], "bf16")(pictures)

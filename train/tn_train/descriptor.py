@@ -1,8 +1,7 @@
 """The descriptor: features of a VGG network, by the names of its layers (section 2).
 
-Max pooling as in the authors' code (average pooling is an option, for optimising pictures), zero
-padding as in torchvision. VGG-16 comes with the package; VGG-19, the paper's, is read from a local
-file in torchvision's format.
+Max pooling as in the authors' code (average pooling is an option, for optimising pictures). VGG-16
+comes with the package; VGG-19, the paper's, is read from a local file in torchvision's format.
 """
 
 import copy
@@ -40,7 +39,14 @@ POOLINGS: dict[Pooling, Callable[[int], nn.Module]] = {
 
 
 class Descriptor(nn.Module):
-    """A frozen VGG up to the deepest layer asked for."""
+    """A frozen VGG up to the deepest layer asked for, its padding the border repeated.
+
+    VGG was trained with zeros, and the authors leave padding out. With zeros, statistics depend on
+    the size of what is seen: the Gram matrices of windows of 128 pixels of a picture of 512 are ten
+    times as far from those of the whole as with the border repeated (benchmarks/lab/recipe.md), and
+    samples smaller than their exemplar strive for what they cannot have. Without padding, small
+    samples have hardly any features left.
+    """
 
     def __init__(
         self,
@@ -164,7 +170,9 @@ def _stages(name: str) -> list[tuple[str, int | None]]:
 
 def _convolution(weights: Mapping[str, Tensor], index: int) -> nn.Module:
     weight, bias = weights[f"features.{index}.weight"], weights[f"features.{index}.bias"]
-    convolution = nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1)
+    convolution = nn.Conv2d(
+        weight.shape[1], weight.shape[0], 3, padding=1, padding_mode="replicate"
+    )
     convolution.load_state_dict({"weight": weight, "bias": bias})
     return nn.Sequential(convolution, nn.ReLU(inplace=True))
 

@@ -18,6 +18,7 @@ from tn_runtime.errors import CheckpointError, RequestError, TrainingError
 from tn_train.checkpoint import Checkpoint, Record
 from tn_train.generator import Generator
 from tn_train.interrupt import Interrupted, deferred
+from tn_train.optimizer import Optimizer
 
 EVALUATE_EVERY = 20
 """Steps. An evaluation, in fp32, costs about as much as a step in bf16 (1.07 times, the paper's
@@ -114,7 +115,7 @@ class Run:
         self.generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # untyped
         self.averaged = copy.deepcopy(self.generator)
         """What is evaluated and kept: the exponential average of the weights over the steps."""
-        self.optimizer = torch.optim.Adam(self.generator.parameters(), training.learning_rate)
+        self.optimizer = Optimizer(self.generator, training.learning_rate, training.optimizer)
         self.rng = torch.Generator().manual_seed(training.seed)
         self.step = checkpoint.steps
         self.seconds = checkpoint.seconds
@@ -141,15 +142,13 @@ class Run:
 
     def descend(self, losses: Losses) -> bool:
         """Take a step down; return False, and take none, where loss or gradient is not finite."""
-        self.optimizer.zero_grad()
+        self.generator.zero_grad()
         total = losses.objective
         total.backward()  # type: ignore[no-untyped-call]
         gradients = [p.grad for p in self.generator.parameters() if p.grad is not None]
         if not torch.isfinite(total + nn.utils.get_total_norm(gradients)):
             return False
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate
-        self.optimizer.step()
+        self.optimizer.step(self.learning_rate)
         self._average()
         return True
 

@@ -76,13 +76,11 @@ class TextureTask:
             for side in self.exemplar.shape[-2:]
         )
         with exact_convolutions():
-            stage = self.training.stages[0]
             calibrate(
                 generator,
-                (self._batch(generator, rng, stage) for _ in range(CALIBRATION_BATCHES)),
+                (self._draw(generator, 1, height, width, rng) for _ in range(CALIBRATION_BATCHES)),
             )
-            z = self._to_device(noise.draw(generator, SAMPLES, height, width, rng))
-            pictures = generator(*z)
+            pictures = generator(*self._draw(generator, SAMPLES, height, width, rng))
             losses = self.exact(pictures) | self.exact_octaves(pictures)
         layers = {name: loss.item() for name, loss in losses.items()}
         pictures = pictures.clamp(0, 1)
@@ -100,8 +98,10 @@ class TextureTask:
         return Losses(layers, objective)
 
     def _batch(self, generator: Generator, rng: torch.Generator, stage: Stage) -> list[Tensor]:
-        z = noise.draw(generator, stage.batch, stage.sample, stage.sample, rng)
-        return self._to_device(z)
+        return self._draw(generator, stage.batch, stage.sample, stage.sample, rng)
 
-    def _to_device(self, z: list[Tensor]) -> list[Tensor]:
+    def _draw(
+        self, generator: Generator, batch: int, height: int, width: int, rng: torch.Generator
+    ) -> list[Tensor]:
+        z = noise.draw(generator, batch, height, width, rng)
         return [level.to(self.device, memory_format=torch.channels_last) for level in z]
