@@ -11,8 +11,8 @@ from tn_train.generator import Generator
 SEED = 2016
 """The same for all runs, so that their losses can be compared."""
 CALIBRATION_BATCHES = 8
-"""With fewer, the batches decide about the loss: the same weights (dead_leaves) had 0.30 and 0.45 by
-the statistics of two batches of 2 x 128 px, and 0.32 to 0.33 by those of any eight or more."""
+"""With fewer, the batches decide about the loss: the same weights, of dead_leaves, had 0.30 and
+0.45 by the statistics of two batches of 2 x 128 px, 0.32 to 0.33 by those of any eight or more."""
 
 
 @torch.no_grad()
