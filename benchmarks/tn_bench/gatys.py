@@ -6,7 +6,7 @@ of training, so that "time to equal loss" compares one loss with itself. Where t
 Gatys et al.:
 
 * the descriptor is VGG-16 (or the VGG-19 of torchvision) as it was trained, its activations not
-  rescaled to a mean of 1, with max pooling unless `average` is asked for;
+  rescaled to a mean of 1, with max pooling unless `average` is asked for, and the border repeated;
 * layers relu1_1 ... relu4_1 in place of conv1_1, pool1 ... pool4;
 * each layer's loss is relative, mean((G - G0)^2) / mean(G0^2), and so is the content loss;
 * the range of pixels is a penalty in place of the bounds of L-BFGS-B, which torch does not have;
