@@ -76,7 +76,7 @@ class TrainingConfig:
 
     size: int = 256
     """Longest side of the exemplar, pixels; smaller exemplars keep their size."""
-    stages: tuple[Stage, ...] = (Stage(0.25, 128, 2), Stage(0.75, 256, 1))
+    stages: tuple[Stage, ...] = (Stage(0.15, 128, 2), Stage(0.85, 256, 1))
     """Small samples find the way; a large one need not hold everything that the exemplar holds.
     Small batches, as many steps count for more than calm ones."""
     learning_rate: float = 0.015
