@@ -69,9 +69,10 @@ class TrainingConfig:
 
     The paper's: Gram matrices of a VGG's features, Adam, exemplars of 256 pixels. The authors'
     code's, and not the paper's: the normalised gradients. Ours, found on two CPU cores within
-    minutes (benchmarks/lab/recipe.md): VGG-16 without its fifth block, octaves, the loss of
-    details, small samples and batches, the smaller learning rate and its cosine, averaged weights,
-    the penalty on the range. CONTRIBUTING.md has the three side by side.
+    minutes (benchmarks/lab/recipe.md): VGG-16 without its fifth block, its border repeated, Muon,
+    octaves, the loss of details, small samples and batches, the smaller learning rate and its
+    cosine, averaged weights, the penalty on the range. CONTRIBUTING.md has the three side by
+    side.
     """
 
     size: int = 256
@@ -83,7 +84,7 @@ class TrainingConfig:
     """Decayed by a cosine to 2%. Adam's is 0.02 in the presets that have it; the authors' 0.1 gave
     a worse loss in equal time."""
     optimizer: OptimizerName = "muon"
-    """The paper's is Adam. Of equal minutes Muon makes far more; see `optimizer.Optimizer`."""
+    """The paper's is Adam. In equal time Muon comes much further; see `optimizer.Optimizer`."""
     layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
     """Of the descriptor. The authors' texture code has relu5_1, too."""
     octaves: int = 3
