@@ -49,6 +49,15 @@ def test_evaluation_is_fp32_whatever_training_is(
     assert torch.equal(evaluations[0].pictures, evaluations[1].pictures)
 
 
+def test_small_exemplars_do_not_make_small_statistics(fresh: Checkpoint, exemplar: Tensor):
+    """BatchNorm's statistics come from samples as large as in training, whatever is compared."""
+    generator, found = Generator(fresh.config), []
+    for shown in (exemplar, exemplar[..., :16, :16]):
+        TextureTask(vgg16(fresh.training.layers), shown, fresh.training).evaluate(generator)
+        found.append(torch.cat([buffer.flatten() for buffer in generator.buffers()]))
+    assert torch.equal(*found)
+
+
 def test_evaluations_go_by_all_octaves(fresh: Checkpoint, task: TextureTask):
     evaluation = task.evaluate(Generator(fresh.config))
     octaves = {name for name in evaluation.layers if name not in fresh.training.layers}

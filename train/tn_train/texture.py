@@ -76,10 +76,11 @@ class TextureTask:
             for side in self.exemplar.shape[-2:]
         )
         with exact_convolutions():
-            calibrate(
-                generator,
-                (self._draw(generator, 1, height, width, rng) for _ in range(CALIBRATION_BATCHES)),
+            side = self.training.stages[-1].sample  # the exemplar may be too small for statistics
+            batches = (
+                self._draw(generator, 1, side, side, rng) for _ in range(CALIBRATION_BATCHES)
             )
+            calibrate(generator, batches)
             pictures = generator(*self._draw(generator, SAMPLES, height, width, rng))
             losses = self.exact(pictures) | self.exact_octaves(pictures)
         layers = {name: loss.item() for name, loss in losses.items()}
