@@ -41,6 +41,11 @@ def test_muon_moves_all_directions_of_a_kernel_alike(generator: Generator):
     assert steps.min() > 0.3
 
 
+def test_memory_that_muon_cannot_share_is_refused(generator: Generator):
+    with pytest.raises(RuntimeError, match="view"):
+        Optimizer(generator.to(memory_format=torch.contiguous_format), RATE, "muon")
+
+
 def test_a_state_goes_on_where_it_was(generator: Generator):
     first = Optimizer(generator, RATE, "muon")
     first.step(RATE)

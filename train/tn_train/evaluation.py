@@ -11,8 +11,9 @@ from tn_train.generator import Generator
 SEED = 2016
 """The same for all runs, so that their losses can be compared."""
 CALIBRATION_BATCHES = 8
-"""With fewer, the batches decide about the loss: the same weights, of dead_leaves, had 0.30 and
-0.45 by the statistics of two batches of 2 x 128 px, 0.32 to 0.33 by those of any eight or more."""
+"""With fewer, chance decides about the loss: the same weights and samples (dead_leaves) had 0.45 by
+the statistics of one draw of two batches of 2 x 128 px, 0.32 by those of three others, and 0.31 to
+0.33 by those of eight of 256 px."""
 
 
 @torch.no_grad()

@@ -17,7 +17,11 @@ class Optimizer:
     """
 
     def __init__(self, generator: Generator, learning_rate: float, name: OptimizerName) -> None:
-        """Take the parameters of a generator in channels_last memory, on its final device."""
+        """Take the parameters of a generator in channels_last memory, on its final device.
+
+        Raises:
+            RuntimeError: the memory is in another order, and Muon's steps would not reach it.
+        """
         of_muon: list[Tensor] = []
         if name == "muon":
             last = generator.to_rgb.weight
@@ -25,7 +29,9 @@ class Optimizer:
         taken = {id(kernel) for kernel in of_muon}
         rest = [p for p in generator.parameters() if id(p) not in taken]
         # torch's Muon takes matrices only: these share their memory with the kernels.
-        self.kernels = [(kernel, nn.Parameter(_matrix(kernel.data))) for kernel in of_muon]
+        self.kernels = [
+            (kernel, nn.Parameter(_rows(kernel.data).view(len(kernel), -1))) for kernel in of_muon
+        ]
         self.parts: dict[str, torch.optim.Optimizer] = {
             "adam": torch.optim.Adam(rest, learning_rate)
         }
@@ -36,7 +42,7 @@ class Optimizer:
     def step(self, learning_rate: float) -> None:
         """Take a step down the gradients."""
         for kernel, matrix in self.kernels:
-            matrix.grad = None if kernel.grad is None else _matrix(kernel.grad)
+            matrix.grad = None if kernel.grad is None else _rows(kernel.grad).flatten(1)
         for optimizer in self.parts.values():
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate
@@ -52,6 +58,6 @@ class Optimizer:
             optimizer.load_state_dict(state[name])
 
 
-def _matrix(kernel: Tensor) -> Tensor:
-    """Return a kernel (O, I, h, w) as (O, h w I), which is a view of channels_last memory."""
-    return kernel.permute(0, 2, 3, 1).flatten(1)
+def _rows(kernel: Tensor) -> Tensor:
+    """Return a kernel (O, I, h, w) as (O, h, w, I), the order of channels_last memory."""
+    return kernel.permute(0, 2, 3, 1)
