@@ -37,13 +37,13 @@ def exemplar() -> Tensor:
 
 @pytest.fixture
 def fresh() -> Checkpoint:
-    """Return a tiny run of 40 steps that has not begun."""
+    """Return a tiny run of 80 steps that has not begun."""
     return Checkpoint(
         name="tiny",
         preset="paper",
         config=GeneratorConfig(widths=(8, 8, 8), branch=4),
         training=TrainingConfig(size=48, stages=STAGES, layers=LAYERS),
-        budget=Budget(steps=40),
+        budget=Budget(steps=80),
         descriptor="vgg16",
         exemplar=Exemplar("pattern.png", "0" * 64, 48, 40),
     )

@@ -31,7 +31,7 @@ def test_what_cannot_be_written_for_a_while_does_not_stop_the_run(
 ):
     (tmp_path / name).mkdir()  # in place of what a viewer holds, or of a full disk
     train(outputs.run, task, outputs.update)
-    assert outputs.run.step == 40
+    assert outputs.run.step == 80
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert name in lines[0]
@@ -45,7 +45,7 @@ def test_what_cannot_be_written_for_a_while_does_not_stop_the_run(
         outputs.finish()
     (tmp_path / name).rmdir()
     assert [path.name for path in outputs.finish()] == ["a.pt", "a.preview.png", "a.loss.png"]
-    assert checkpoints.load(tmp_path / "a.pt").steps == 40
+    assert checkpoints.load(tmp_path / "a.pt").steps == 80
     assert {path.name for path in tmp_path.iterdir()} == {"a.pt", "a.preview.png", "a.loss.png"}
 
 

@@ -66,7 +66,7 @@ class Checkpoint:
     Infinite until a first evaluation.
     """
     weights: dict[str, Tensor] = field(default_factory=dict)
-    """The best so far, a state dict of the generator, on the CPU."""
+    """Of the last evaluation, a state dict of the generator, on the CPU."""
     state: dict[str, Any] = field(default_factory=dict)
     """What `tn_train.loop.Run` needs to go on."""
     history: tuple[Record, ...] = ()
@@ -78,7 +78,7 @@ class Checkpoint:
         return Crop.parse(self.exemplar.crop) if self.exemplar.crop else None
 
     def generator(self) -> Generator:
-        """Return the generator with the best weights, in eval mode, on the CPU.
+        """Return the generator with the weights that are kept, in eval mode, on the CPU.
 
         Raises:
             CheckpointError: the run has made nothing worth keeping yet; the weights do not fit the

@@ -257,7 +257,7 @@ def _train(options: "Options", *, device_name: str, compiled: bool) -> None:
         raise
     files = [str(path) for path in outputs.finish()]
     result(
-        f"{files[0]}: loss {training.best_loss:.4f} after {training.step} steps in "
+        f"{files[0]}: loss {training.kept_loss:.4f} after {training.step} steps in "
         f"{duration(training.seconds)} ({', '.join(files[1:])})"
     )
 

@@ -20,9 +20,9 @@ from tn_train.generator import Generator
 from tn_train.interrupt import Interrupted, deferred
 from tn_train.optimizer import Optimizer
 
-EVALUATE_EVERY = 20
-"""Steps. An evaluation, in fp32, costs two steps in bf16 (the preset `funnel` at 256 px and one
-thread of a CPU with AMX; `paper` 1.4), so a tenth of the time goes into them."""
+EVALUATE_EVERY = 40
+"""Steps. An evaluation, in fp32, costs three to four steps in bf16 (the preset `funnel` and one
+thread of a CPU with AMX), so a tenth of the time goes into them."""
 FLOOR = 0.02
 """Where the cosine ends, of the learning rate."""
 DIVERGED = 10.0
@@ -91,8 +91,8 @@ class Event:
     """Seconds, an estimate."""
     evaluation: Evaluation | None
     """Made after this step, if one was."""
-    best: float
-    """Loss of the best evaluation, infinite before the first."""
+    kept: float
+    """Loss of the weights that are kept, infinite before the first."""
     divergences: int
     """So far in this run."""
 
@@ -120,8 +120,10 @@ class Run:
         self.step = checkpoint.steps
         self.seconds = checkpoint.seconds
         self.history = list(checkpoint.history)
-        self.best_loss = checkpoint.loss
-        self.best = checkpoint.weights
+        self.kept_loss = checkpoint.loss
+        self.kept = checkpoint.weights
+        """Of the last evaluation, not of that with the lowest loss: of many noisy ones this is the
+        luckiest, and the best of the step size's cosine would be thrown away."""
         self.divergences = 0
         self.good = self.snapshot()
         """Of the last evaluation, which a divergence goes back to."""
@@ -166,12 +168,12 @@ class Run:
         return not (math.isfinite(evaluation.loss) and evaluation.loss <= DIVERGED * best)
 
     def keep(self, evaluation: Evaluation) -> None:
-        """Note an evaluation, the place to go back to; its weights are the best if its loss is."""
+        """Note an evaluation, the place to go back to; keep its weights, if there is a picture."""
         self.good = self.snapshot()
         self.history.append(Record(self.step, self.seconds, evaluation.loss, evaluation.layers))
-        if evaluation.loss < self.best_loss and not evaluation.flat and self.step:
-            self.best_loss = evaluation.loss
-            self.best = self.good["averaged"]
+        if self.step and not evaluation.flat:
+            self.kept_loss = evaluation.loss
+            self.kept = self.good["averaged"]
 
     def snapshot(self) -> dict[str, Any]:
         """Return a copy of weights and optimiser, to go back to."""
@@ -206,8 +208,8 @@ class Run:
             self.origin,
             steps=self.step,
             seconds=self.seconds,
-            loss=self.best_loss,
-            weights=self.best or state["averaged"],
+            loss=self.kept_loss,
+            weights=self.kept or state["averaged"],
             state=state,
             history=tuple(self.history),
         )
@@ -228,8 +230,8 @@ class Run:
             raise CheckpointError(
                 f"checkpoint {self.origin.name!r} has no sound state to go on from"
             ) from error
-        if not math.isfinite(self.best_loss):
-            self.best = {}  # it was saved before its first evaluation
+        if not math.isfinite(self.kept_loss):
+            self.kept = {}  # it was saved before its first evaluation
 
 
 def train(run: Run, task: Task, report: Callable[[Event], None]) -> None:
@@ -270,7 +272,7 @@ def train(run: Run, task: Task, report: Callable[[Event], None]) -> None:
             report(_event(run, loss, evaluation if sound else None))
             if interrupted() and run.progress < 1:
                 raise Interrupted
-    if not run.best:
+    if not run.kept:
         raise TrainingError(_nothing_kept(run))
 
 
@@ -314,7 +316,7 @@ def _event(run: Run, loss: float, evaluation: Evaluation | None) -> Event:
         progress=run.progress,
         left=left,
         evaluation=evaluation,
-        best=run.best_loss,
+        kept=run.kept_loss,
         divergences=run.divergences,
     )
 

@@ -31,14 +31,14 @@ class Outputs:
         self.troubled = False
 
     def update(self, event: Event) -> None:
-        """Note the samples of the best weights; save, if the last time is long ago.
+        """Note the samples of the weights that are kept; save, if the last time is long ago.
 
         What cannot be written is no reason to stop: a viewer may hold the file, or the disk be full
         for a while. It is said once.
         """
         if event.evaluation is None:
             return
-        if event.evaluation.loss == event.best:
+        if not event.evaluation.flat:
             self.samples = event.evaluation.pictures
         if time.monotonic() >= self.next:
             self._try(self._save_checkpoint, self.checkpoint)

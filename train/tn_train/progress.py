@@ -41,10 +41,10 @@ class _Lines:
 
 
 def describe(event: Event) -> str:
-    """Return one line about a step; the best loss is of an evaluation, the other of a batch."""
+    """Return one line about a step: the loss of its batch, and that of the last evaluation."""
     parts = [f"step {event.step}", f"loss {event.loss:.3f}"]
-    if math.isfinite(event.best):
-        parts.append(f"best {event.best:.4f}")
+    if math.isfinite(event.kept):
+        parts.append(f"evaluated {event.kept:.4f}")
     parts.append(f"{duration(event.left)} left")
     if event.divergences:
         parts.append(f"went back {event.divergences} times")

@@ -17,8 +17,8 @@ from tn_train.loop import Evaluation, Losses, Moment
 from tn_train.losses import DetailLoss, OctavesLoss, StylizationLoss, range_penalty, total_variation
 
 CONTENT_SHARE = 0.1
-"""Of the content loss in what is shown and decides about the best weights: what `tn-bench gatys`
-minimises, too. What is trained for has another, as its gradients of the style are normalised."""
+"""Of the content loss in what is shown: what `tn-bench gatys` minimises, too. What is trained for
+has another, as its gradients of the style are normalised."""
 CONTENT = f"{CONTENT_SHARE} content"
 """The name of that among the losses of the layers."""
 CONTRAST = 0.05
