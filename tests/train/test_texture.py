@@ -7,29 +7,28 @@ from torch import Tensor
 from tn_train import texture
 from tn_train.checkpoint import Checkpoint
 from tn_train.descriptor import vgg16
+from tn_train.evaluation import contrast
 from tn_train.generator import Generator
 from tn_train.loop import Moment
 from tn_train.texture import TextureTask
 
 
-class HalfFlat(Generator):
-    """The second picture of each batch is one grey."""
-
-    def forward(self, *noise: Tensor) -> Tensor:
-        pictures = super().forward(*noise).clone()
-        pictures[1:] = 0.5
-        return pictures
-
-
-def test_one_flat_sample_of_two_is_noticed(fresh: Checkpoint, task: TextureTask):
+def test_a_flat_sample_is_noticed(fresh: Checkpoint, task: TextureTask):
     torch.manual_seed(0)
     generator = Generator(fresh.config)
     with torch.no_grad():
         generator.to_rgb.weight *= 10
-    half = HalfFlat(fresh.config)
-    half.load_state_dict(generator.state_dict())
     assert not task.evaluate(generator).flat
-    assert task.evaluate(half).flat
+    with torch.no_grad():
+        generator.to_rgb.weight.zero_()
+    assert task.evaluate(generator).flat
+
+
+def test_contrast_is_that_of_the_flattest_picture_in_its_strongest_channel():
+    pictures = torch.zeros(2, 3, 4, 4)
+    pictures[0, :, 0] = 1
+    pictures[1, 2, 0] = 0.5
+    assert contrast(pictures) == pytest.approx(pictures[1, 2].std().item())
 
 
 def test_evaluation_is_fp32_whatever_training_is(
