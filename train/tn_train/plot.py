@@ -36,6 +36,6 @@ def write_curve(path: Path, history: Sequence[Record], title: str) -> None:
     axes.set_title(title, loc="left")
     axes.grid(visible=True, which="major", color="#dddddd")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, ncols=2)
+    figure.legend(frameon=False, loc="outside right upper")
     with atomic(path) as temporary:
         figure.savefig(temporary)
