@@ -83,11 +83,11 @@ def test_kept_weights_reproduce_their_loss(fresh: Checkpoint, trained, task: Tex
 
 
 def test_the_last_weights_are_kept_not_the_luckiest(fresh: Checkpoint, task: TextureTask):
-    rising = iter([3.0, 1.0, 2.0])
+    losses = iter([3.0, 1.0, 2.0])
 
     class Unlucky(Poisoned):
         def evaluate(self, generator):
-            return dataclasses.replace(super().evaluate(generator), loss=next(rising))
+            return dataclasses.replace(super().evaluate(generator), loss=next(losses))
 
     run = Run(fresh, CPU)
     train(run, Unlucky(task, set(), gradient=False), lambda _: None)

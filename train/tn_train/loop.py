@@ -123,7 +123,7 @@ class Run:
         self.kept_loss = checkpoint.loss
         self.kept = checkpoint.weights
         """Of the last evaluation, not of that with the lowest loss: of many noisy ones this is the
-        luckiest, and the best of the step size's cosine would be thrown away."""
+        luckiest, and what the last, small steps bring would be thrown away."""
         self.divergences = 0
         self.good = self.snapshot()
         """Of the last evaluation, which a divergence goes back to."""
