@@ -25,7 +25,7 @@ def imported(path):
 def test_imports_point_down(floor):
     above = {Path(other).name for other in FLOORS[FLOORS.index(floor) + 1 :]}
     forbidden = above | ({"torch", "onnx", "onnxscript"} if "runtime" in floor else set())
-    files = list((ROOT / floor).glob("*.py"))
+    files = list((ROOT / floor).rglob("*.py"))
     assert files
     for path in files:
         assert not forbidden & set(imported(path)), path

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 from tn_runtime.version import __version__
 
 if TYPE_CHECKING:
-    from tn_runtime.generate import bands, synthesize
     from tn_runtime.session import Model, load
     from tn_runtime.stylization import stylize
+    from tn_runtime.synthesis import bands, synthesize
 
 __all__ = ["Model", "__version__", "bands", "load", "stylize", "synthesize"]
 
 _HOMES = {
     "Model": "tn_runtime.session",
     "load": "tn_runtime.session",
-    "bands": "tn_runtime.generate",
+    "bands": "tn_runtime.synthesis",
     "stylize": "tn_runtime.stylization",
-    "synthesize": "tn_runtime.generate",
+    "synthesize": "tn_runtime.synthesis",
 }
 
 

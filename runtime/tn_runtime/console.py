@@ -8,14 +8,14 @@ import contextlib
 import io
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from tn_runtime.errors import TextureNetworksError
+from tn_runtime.errors import RequestError, TextureNetworksError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -88,6 +88,28 @@ def bars() -> "Iterator[Progress]":
         disable=not sys.stderr.isatty(),
     ) as shown:
         yield shown
+
+
+@contextlib.contextmanager
+def bar(name: str) -> "Iterator[Callable[[int, int], None]]":
+    """Show one bar; yields what takes the number of parts done and the number of all."""
+    with bars() as shown:
+        task = shown.add_task(name)
+        yield lambda done, total: shown.update(task, completed=done, total=total)
+
+
+def check_stdout(output: str, as_json: bool) -> None:
+    """Refuse a picture on a terminal, and two things on stdout.
+
+    Raises:
+        RequestError: one of these.
+    """
+    if output != str(STDOUT):
+        return
+    if as_json:
+        raise RequestError("-o - and --json both want stdout; name a file, or leave --json out")
+    if sys.stdout.isatty():
+        raise RequestError("-o - would write a PNG to the terminal; send it to a file or a pipe")
 
 
 def run(app: typer.Typer) -> NoReturn:

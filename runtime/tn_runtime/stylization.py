@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from tn_runtime import tiling
 from tn_runtime.detail import LUMA, with_detail
 from tn_runtime.errors import ModelError, RequestError
-from tn_runtime.generate import Progress, check_integer, check_kind, check_seed
 from tn_runtime.photo import Photo
 from tn_runtime.pixels import Pixels
+from tn_runtime.requests import check_integer, check_kind, check_seed
 from tn_runtime.resampling import Rows, Scroll, resampled
 from tn_runtime.session import Model
+from tn_runtime.synthesis import Progress
 from tn_runtime.tiling import Window
 
 TILE = 256

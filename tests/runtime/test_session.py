@@ -13,7 +13,8 @@ import pytest
 
 from runtime import contract
 from runtime.contract import METADATA_KEY, SPEC
-from tn_runtime import doctor, load, providers, session, synthesize
+from tn_runtime import load, providers, session, synthesize
+from tn_runtime.commands import doctor
 from tn_runtime.errors import ModelError, ProviderError, RequestError
 from tn_runtime.session import MAX_BYTES, find, shipped
 

@@ -11,8 +11,8 @@ from runtime import style_contract
 from tn_runtime import load, stylization, stylize, synthesize
 from tn_runtime.detail import with_detail
 from tn_runtime.errors import ModelError, RequestError
-from tn_runtime.generate import INT64_MAX, INT64_MIN
 from tn_runtime.photo import Photo
+from tn_runtime.requests import INT64_MAX, INT64_MIN
 from tn_runtime.resampling import Scroll, resampled
 from tn_runtime.stylization import Options, reduced, stylized_bands
 from tn_runtime.tiling import Window

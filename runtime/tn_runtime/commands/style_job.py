@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tn_runtime import console
+from tn_runtime.commands.photo_jobs import PhotoJob, Worklist
 from tn_runtime.console import STDIN, STDOUT
 from tn_runtime.errors import PictureError, RequestError, TextureNetworksError
-from tn_runtime.generate import Progress
 from tn_runtime.image import FORMATS, MAX_PIXELS, check_output, read_bytes
 from tn_runtime.photo import (
     decode_photo,
@@ -21,8 +21,8 @@ from tn_runtime.photo import (
 )
 from tn_runtime.session import Model
 from tn_runtime.stylization import Options, check_max_size, reduced, stylized_bands
+from tn_runtime.synthesis import Progress
 from tn_runtime.version import __version__
-from tn_runtime.worklist import Errand, Worklist
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -61,7 +61,7 @@ class StyleJob:
         check_max_size(self.max_size)
         if self.quality is not None and not 1 <= self.quality <= 100:
             raise RequestError(f"quality {self.quality} is out of range; it is 1 to 100")
-        outputs = [errand.output for errand in self.worklist.errands]
+        outputs = [task.output for task in self.worklist.jobs]
         if not self.worklist.into_folder and outputs != [STDOUT]:
             check_output(outputs[0], 1, 1)
         if self.quality is not None and outputs and not any(map(_is_lossy, outputs)):
@@ -80,61 +80,59 @@ def run(job: StyleJob, model: Model) -> Outcome:
         MemoryError: the only photo is too large.
     """
     outcome = Outcome([], [], [])
-    errands = job.worklist.errands
+    jobs = job.worklist.jobs
     with console.bars() as bars:
-        overall = bars.add_task("photos", total=len(errands), visible=len(errands) > 1)
-        for errand in errands:
-            if job.worklist.into_folder and not job.overwrite and errand.output.exists():
-                outcome.skipped.append(errand.output)
+        overall = bars.add_task("photos", total=len(jobs), visible=len(jobs) > 1)
+        for task in jobs:
+            if job.worklist.into_folder and not job.overwrite and task.output.exists():
+                outcome.skipped.append(task.output)
             else:
-                _attempt(job, model, errand, outcome, bars)
+                _attempt(job, model, task, outcome, bars)
             bars.advance(overall)
     return outcome
 
 
-def _attempt(job: StyleJob, model: Model, errand: Errand, outcome: Outcome, bars: "Bars") -> None:
-    tiles = bars.add_task(errand.photo.name, total=None)
+def _attempt(job: StyleJob, model: Model, task: PhotoJob, outcome: Outcome, bars: "Bars") -> None:
+    tiles = bars.add_task(task.photo.name, total=None)
     try:
         stylize_file(
-            job, model, errand, lambda done, total: bars.update(tiles, completed=done, total=total)
+            job, model, task, lambda done, total: bars.update(tiles, completed=done, total=total)
         )
     except (TextureNetworksError, MemoryError) as error:
-        if len(job.worklist.errands) == 1:
+        if len(job.worklist.jobs) == 1:
             raise
         reason = str(error) or "out of memory"
         console.note_error(reason)
-        failed = {"photo": str(errand.photo), "output": str(errand.output), "error": reason}
+        failed = {"photo": str(task.photo), "output": str(task.output), "error": reason}
         outcome.failed.append(failed)
     else:
-        outcome.made.append(errand.output)
+        outcome.made.append(task.output)
     bars.remove_task(tiles)
 
 
-def stylize_file(job: StyleJob, model: Model, errand: Errand, progress: Progress | None) -> None:
+def stylize_file(job: StyleJob, model: Model, task: PhotoJob, progress: Progress | None) -> None:
     """Stylise one photo.
 
     Raises:
         PictureError: it cannot be read, or its output not be written.
         ModelError: the model failed.
     """
-    data, name = _read(errand.photo), _shown(errand.photo)
+    data, name = _read(task.photo), _shown(task.photo)
     photo = reduced(decode_photo(data, name, job.max_pixels or MAX_PIXELS), job.max_size)
     metadata = provenance(job, model, name, hashlib.sha256(data).hexdigest())
     del data
     bands = stylized_bands(model, photo, job.options, progress)
-    if errand.output == STDOUT:
+    if task.output == STDOUT:
         write_photo_stdout(photo, bands, metadata)
         return
     if job.worklist.into_folder:
-        _make_folder(errand.output.parent)
-    quality = job.quality if _is_lossy(errand.output) else None
-    write_photo(errand.output, photo, bands, metadata, quality)
-    if photo.has_alpha and not keeps_alpha(errand.output):
-        console.note(f"{errand.output} is without the photo's alpha; .png, .webp, .tiff keep it")
-    if photo.depth > 8 and not keeps_depth(errand.output):
-        console.note(
-            f"{errand.output} has 8 bits of the photo's {photo.depth}; .png, .tiff keep all"
-        )
+        _make_folder(task.output.parent)
+    quality = job.quality if _is_lossy(task.output) else None
+    write_photo(task.output, photo, bands, metadata, quality)
+    if photo.has_alpha and not keeps_alpha(task.output):
+        console.note(f"{task.output} is without the photo's alpha; .png, .webp, .tiff keep it")
+    if photo.depth > 8 and not keeps_depth(task.output):
+        console.note(f"{task.output} has 8 bits of the photo's {photo.depth}; .png, .tiff keep all")
 
 
 def provenance(job: StyleJob, model: Model, name: str, sha256: str) -> dict[str, str]:

@@ -1,13 +1,18 @@
-"""What really runs here, and why the rest does not."""
+"""tn-run doctor: which execution providers run here, and why the others do not."""
 
+import dataclasses
+import json
 import platform
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tn_runtime import providers, session
+from tn_runtime import console, providers
+from tn_runtime.commands.options import JsonOption
 from tn_runtime.errors import ProviderError, TextureNetworksError
 from tn_runtime.version import __version__
+
+VERDICTS = {True: "runs", False: "does not run", None: "not tried"}
 
 
 @dataclass(frozen=True)
@@ -38,9 +43,28 @@ class Report:
     warnings: list[str]
 
 
+def doctor(json_: JsonOption = False) -> None:
+    """Say which execution providers really run here, and why not the others."""
+    facts = examine()
+    if json_:
+        console.result(json.dumps(dataclasses.asdict(facts)))
+        return
+    console.result(f"texture-networks {facts.version}, Python {facts.python}, {facts.system}")
+    if facts.onnxruntime is None:
+        console.result("ONNX Runtime does not work")
+    else:
+        console.result(f"ONNX Runtime {facts.onnxruntime}, built with {', '.join(facts.compiled)}")
+    for each in facts.providers:
+        console.result(f"{each.name}: {VERDICTS[each.works]}: {each.reason}")
+    for warning in facts.warnings:
+        console.result(f"warning: {warning}")
+
+
 def examine() -> Report:
     """Try each provider: make one tiny window with a shipped model, if there is one."""
-    models = session.shipped()
+    from tn_runtime.session import shipped
+
+    models = shipped()
     model = next(iter(models.values()), None)
     warning = providers.double_installation()
     version, compiled = _onnxruntime()
@@ -68,7 +92,9 @@ def _try(provider: Literal["cuda", "cpu"], model: Path | None) -> ProviderReport
     try:
         if model is None:
             return _look(provider)
-        session.load(model, provider).prove()
+        from tn_runtime.session import load
+
+        load(model, provider).prove()
     except TextureNetworksError as error:
         return ProviderReport(provider, works=False, reason=str(error))
     return ProviderReport(provider, works=True, reason=f"it made a window with {model.stem!r}")

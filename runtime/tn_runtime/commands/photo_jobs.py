@@ -33,7 +33,7 @@ PHOTO_SUFFIXES = frozenset(
 
 
 @dataclass(frozen=True)
-class Errand:
+class PhotoJob:
     """One photo to stylise."""
 
     photo: Path
@@ -44,7 +44,7 @@ class Errand:
 class Worklist:
     """All photos of a command; no two have the same output, and no output is a photo."""
 
-    errands: list[Errand]
+    jobs: list[PhotoJob]
     into_folder: bool
     """Each output has its photo's name, below one folder; else there is one file."""
 
@@ -81,20 +81,20 @@ def plan(photos: Sequence[Path], destination: str, suffix: str | None = None) ->
             f"{', '.join(map(str, photos))}: no photos there; their names end in "
             f"{', '.join(sorted(PHOTO_SUFFIXES))}, and hidden ones are left out"
         )
-    errands = [
-        Errand(photo, output / _renamed(below, suffix)) for (_, below), photo in found.items()
+    jobs = [
+        PhotoJob(photo, output / _renamed(below, suffix)) for (_, below), photo in found.items()
     ]
-    _check(errands, folders, output)
-    return Worklist(errands, into_folder=True)
+    _check(jobs, folders, output)
+    return Worklist(jobs, into_folder=True)
 
 
-def _alone(photo: Path, output: Path, suffix: str | None) -> Errand:
+def _alone(photo: Path, output: Path, suffix: str | None) -> PhotoJob:
     own = ".png" if output == STDOUT else output.suffix.lower()
     if suffix is not None and FORMATS.get(own) != FORMATS[suffix]:
         raise RequestError(f"--format {suffix[1:]} is not the format of -o {output}; leave it out")
     if output != STDOUT and photo != STDIN and _real(output) == _real(photo):
         raise RequestError(f"{output} is the photo itself; name another output")
-    return Errand(photo, output)
+    return PhotoJob(photo, output)
 
 
 def _found(photos: Sequence[Path], output: Path) -> Iterator[tuple[Path, Path]]:
@@ -132,23 +132,23 @@ def _renamed(below: Path, suffix: str | None) -> Path:
     return below.with_suffix(suffix)
 
 
-def _check(errands: list[Errand], folders: list[Path], output: Path) -> None:
+def _check(jobs: list[PhotoJob], folders: list[Path], output: Path) -> None:
     """Refuse outputs that meet, or that this or the next run would take for photos."""
     searched = [folder for folder in folders if not _is_below(output, folder)]
-    photos = {_real(errand.photo) for errand in errands}
+    photos = {_real(job.photo) for job in jobs}
     taken: dict[str, Path] = {}
-    for errand in errands:
-        name = _real(errand.output)
-        if name in photos or any(_is_below(errand.output, folder) for folder in searched):
+    for job in jobs:
+        name = _real(job.output)
+        if name in photos or any(_is_below(job.output, folder) for folder in searched):
             raise RequestError(
-                f"{errand.output} would lie among the photos; name another folder for the outputs"
+                f"{job.output} would lie among the photos; name another folder for the outputs"
             )
         if name in taken:
             raise RequestError(
-                f"{taken[name]} and {errand.photo} would both become {errand.output}; "
+                f"{taken[name]} and {job.photo} would both become {job.output}; "
                 "give them to two commands with two output folders"
             )
-        taken[name] = errand.photo
+        taken[name] = job.photo
 
 
 def _is_below(path: Path, folder: Path) -> bool:

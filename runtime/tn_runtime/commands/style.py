@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from tn_runtime import console
+from tn_runtime.commands.options import JsonOption, ModelArgument, ProviderOption, ThreadsOption
 from tn_runtime.console import STDIN, STDOUT
 from tn_runtime.errors import RequestError
-from tn_runtime.options import JsonOption, ModelArgument, ProviderOption, ThreadsOption
 
 if TYPE_CHECKING:
+    from tn_runtime.commands.style_job import Outcome, StyleJob
     from tn_runtime.session import Model
-    from tn_runtime.style_job import Outcome, StyleJob
 
 FormatChoice = Literal["png", "jpg", "webp", "tiff"]
 
@@ -72,11 +72,11 @@ def style(
     """
     check_streams(photos, output, json_)
 
-    from tn_runtime.generate import check_kind  # noqa: PLC0415
-    from tn_runtime.session import load  # noqa: PLC0415
-    from tn_runtime.style_job import StyleJob, run  # noqa: PLC0415
-    from tn_runtime.stylization import Options  # noqa: PLC0415
-    from tn_runtime.worklist import plan  # noqa: PLC0415
+    from tn_runtime.commands.photo_jobs import plan
+    from tn_runtime.commands.style_job import StyleJob, run
+    from tn_runtime.requests import check_kind
+    from tn_runtime.session import load
+    from tn_runtime.stylization import Options
 
     job = StyleJob(
         plan([Path(photo) for photo in photos], output, f".{format_}" if format_ else None),
@@ -107,12 +107,7 @@ def check_streams(photos: list[str], output: str, as_json: bool) -> None:
         raise RequestError(
             "- would read a photo from the terminal; send a file to it, as in < a.jpg"
         )
-    if output != str(STDOUT):
-        return
-    if as_json:
-        raise RequestError("-o - and --json both want stdout; name a file, or leave --json out")
-    if sys.stdout.isatty():
-        raise RequestError("-o - would write a PNG to the terminal; send it to a file or a pipe")
+    console.check_stdout(output, as_json)
 
 
 def parse_pixels(text: str) -> int:

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from tn_runtime.generate import Progress, bands, check_request
 from tn_runtime.pixels import Pixels
+from tn_runtime.requests import check_request
 from tn_runtime.session import Model
+from tn_runtime.synthesis import Progress, bands
 
 GAP = 8
 """White pixels between the pictures."""

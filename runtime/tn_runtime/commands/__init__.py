@@ -1,0 +1,1 @@
+"""tn-run: one file a command, and the jobs behind them."""

@@ -1,0 +1,163 @@
+"""tn-run texture: its options, and what it reports.
+
+Heavy imports stay inside the command, so that --help answers at once.
+"""
+
+import json
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tn_runtime import console
+from tn_runtime.commands.options import JsonOption, ModelArgument, ProviderOption, ThreadsOption
+from tn_runtime.console import STDOUT
+from tn_runtime.errors import RequestError
+
+if TYPE_CHECKING:
+    from tn_runtime.commands.texture_job import Outcome, TextureJob
+    from tn_runtime.session import Model
+
+MAX_SEEDS = 100_000
+"""The most pictures of one command; guards against a mistyped range."""
+
+
+def texture(
+    model: ModelArgument,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            help="File to write: .png, .tiff, .jpg or .webp; - writes PNG to stdout.",
+        ),
+    ],
+    size: Annotated[str, typer.Option(help="Size in pixels: WxH, or N for NxN.")] = "512x512",
+    seed: Annotated[
+        str, typer.Option(help="Seed, or A..B to write numbered files NAME_A to NAME_B.")
+    ] = "0",
+    sheet: Annotated[
+        bool, typer.Option("--sheet", help="Put the pictures of all seeds on one contact sheet.")
+    ] = False,
+    tileable: Annotated[
+        bool, typer.Option("--tileable", help="Make opposite edges match in both directions.")
+    ] = False,
+    tileable_x: Annotated[
+        bool, typer.Option("--tileable-x", help="Make the left and right edges match.")
+    ] = False,
+    tileable_y: Annotated[
+        bool, typer.Option("--tileable-y", help="Make the top and bottom edges match.")
+    ] = False,
+    origin: Annotated[
+        str, typer.Option(metavar="X,Y", help="Position of the picture on the endless plane.")
+    ] = "0,0",
+    provider: ProviderOption = "auto",
+    threads: ThreadsOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Make a picture of any size: a window of an endless texture, or one that tiles."""
+    height, width = parse_size(size)
+    seeds, place = parse_seeds(seed), parse_origin(origin)
+    console.check_stdout(str(output), json_)
+
+    from tn_runtime.commands.texture_job import TextureJob, run
+    from tn_runtime.session import load
+
+    job = TextureJob(
+        output,
+        (height, width),
+        seeds,
+        sheet,
+        (height if tileable or tileable_y else 0, width if tileable or tileable_x else 0),
+        place,
+    )
+    job.check()
+    loaded = load(model, provider, threads)
+    job.check_model(loaded)
+    console.announce(loaded, provider)
+    started = time.perf_counter()
+    outcome = run(job, loaded)
+    report(loaded, job, outcome, time.perf_counter() - started, json_)
+    if outcome.failed:
+        raise typer.Exit(console.SOME_FAILED)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Return (height, width) of "WxH" or "N".
+
+    Raises:
+        RequestError: neither.
+    """
+    match = re.fullmatch(r"(\d{1,18})(?:[xX×](\d{1,18}))?", text)
+    if match is None:
+        raise RequestError(f"--size {text!r} is no size; give WxH as in 1024x512, or N for NxN")
+    width = int(match[1])
+    return (int(match[2]) if match[2] else width), width
+
+
+def parse_seeds(text: str) -> range:
+    """Return the seeds of "N" or "A..B", both included.
+
+    Raises:
+        RequestError: neither, B before A, or too many.
+    """
+    match = re.fullmatch(r"(-?\d{1,20})(?:\.\.(-?\d{1,20}))?", text)
+    if match is None:
+        raise RequestError(f"--seed {text!r} is no seed; give a number, or a range as in 1..9")
+    first = int(match[1])
+    last = int(match[2]) if match[2] else first
+    if last < first:
+        raise RequestError(f"--seed {text!r} is empty; write it {last}..{first}")
+    if last - first >= MAX_SEEDS:
+        raise RequestError(
+            f"--seed {text!r} are {last - first + 1} pictures; at most {MAX_SEEDS} at once"
+        )
+    return range(first, last + 1)
+
+
+def parse_origin(text: str) -> tuple[int, int]:
+    """Return (y, x) of "X,Y".
+
+    Raises:
+        RequestError: something else.
+    """
+    match = re.fullmatch(r"(-?\d{1,20}),(-?\d{1,20})", text)
+    if match is None:
+        raise RequestError(f"--origin {text!r} is no place; give X,Y as in -300,1000000000")
+    return int(match[2]), int(match[1])
+
+
+def report(
+    model: "Model", job: "TextureJob", outcome: "Outcome", seconds: float, as_json: bool
+) -> None:
+    """Print the one line of output."""
+    names = [str(path) for path, _ in outcome.made]
+    if as_json:
+        height, width = job.size
+        facts = {
+            "outputs": names,
+            "failed": outcome.failed,
+            "model": model.spec.name,
+            "sha256": model.sha256,
+            "provider": model.provider,
+            "seconds": round(seconds, 3),
+            "width": width,
+            "height": height,
+            "seeds": [seed for _, seeds in outcome.made for seed in seeds],
+            "origin": [job.origin[1], job.origin[0]],
+            "period": [job.period[1], job.period[0]],
+        }
+        console.result(json.dumps(facts))
+    elif job.output != STDOUT:
+        console.result(
+            f"{summary(names, len(outcome.failed))}: {seconds:.2f} s on {model.provider.upper()}"
+        )
+
+
+def summary(names: list[str], failed: int) -> str:
+    """Return which files were written, in a few words."""
+    if failed:
+        return f"{len(names)} of {len(names) + failed} pictures"
+    return names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"

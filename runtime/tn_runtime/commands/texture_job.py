@@ -1,0 +1,131 @@
+"""Textures made one after the other; one of several that fails is reported."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tn_runtime import console
+from tn_runtime.commands.sheet import sheet_bands, sheet_size
+from tn_runtime.console import STDOUT
+from tn_runtime.errors import RequestError, TextureNetworksError
+from tn_runtime.image import Picture, check_output, write_picture, write_stdout
+from tn_runtime.requests import check_request
+from tn_runtime.session import Model
+from tn_runtime.synthesis import bands
+from tn_runtime.version import __version__
+
+
+@dataclass
+class Outcome:
+    """What became of a job's files."""
+
+    made: list[tuple[Path, range]]
+    """Each file with its seeds."""
+    failed: list[dict[str, str]]
+    """For each file: `output`, its name, and `error`, the reason."""
+
+
+@dataclass(frozen=True)
+class TextureJob:
+    """What a `texture` command asks for."""
+
+    output: Path
+    size: tuple[int, int]
+    """(height, width), pixels."""
+    seeds: range
+    sheet: bool
+    period: tuple[int, int]
+    """(vertical, horizontal), pixels."""
+    origin: tuple[int, int]
+    """(y, x), pixels."""
+
+    def check(self) -> None:
+        """Refuse what cannot be written, before anything is loaded.
+
+        Raises:
+            RequestError: options that contradict each other.
+            PictureError: an unknown suffix, or a size beyond the format.
+        """
+        if self.sheet and len(self.seeds) == 1:
+            raise RequestError("--sheet needs several seeds; give a range as in --seed 1..9")
+        if self.output == STDOUT and len(self.seeds) > 1 and not self.sheet:
+            raise RequestError("-o - takes one picture; give one seed, or --sheet")
+        path = Path("stdout.png") if self.output == STDOUT else self.output
+        check_output(path, *self.picture_size)
+
+    def check_model(self, model: Model) -> None:
+        """Refuse what the model cannot make.
+
+        Raises:
+            RequestError: a size, seed, origin or period that cannot be served.
+        """
+        check_request(model, self.size, self.seeds, self.origin, self.period)
+
+    @property
+    def picture_size(self) -> tuple[int, int]:
+        """(height, width) of each file, pixels."""
+        return sheet_size(len(self.seeds), *self.size) if self.sheet else self.size
+
+    def outputs(self) -> list[tuple[Path, range]]:
+        """Return each file to write, with its seeds."""
+        if self.sheet or len(self.seeds) == 1:
+            return [(self.output, self.seeds)]
+        digits = max(len(str(seed)) for seed in (self.seeds[0], self.seeds[-1]))
+        stem, suffix = self.output.stem, self.output.suffix
+        return [
+            (self.output.with_name(f"{stem}_{seed:0{digits}d}{suffix}"), range(seed, seed + 1))
+            for seed in self.seeds
+        ]
+
+
+def run(job: TextureJob, model: Model) -> Outcome:
+    """Make each file; one of several that fails does not stop the rest.
+
+    Raises:
+        TextureNetworksError: the only file failed.
+    """
+    outcome = Outcome([], [])
+    outputs = job.outputs()
+    for path, seeds in outputs:
+        try:
+            make(job, model, path, seeds)
+        except TextureNetworksError as error:
+            if len(outputs) == 1:
+                raise
+            console.note_error(str(error))
+            outcome.failed.append({"output": str(path), "error": str(error)})
+        else:
+            outcome.made.append((path, seeds))
+    return outcome
+
+
+def make(job: TextureJob, model: Model, path: Path, seeds: range) -> None:
+    """Make one file, or the picture on stdout.
+
+    Raises:
+        PictureError: it cannot be written.
+        ModelError: the model failed.
+    """
+    with console.bar(path.name) as progress:
+        if job.sheet:
+            rows = sheet_bands(model, seeds, job.size, job.origin, job.period, progress)
+        else:
+            rows = bands(model, job.size, seeds[0], job.origin, job.period, progress)
+        picture = Picture(rows, *job.picture_size, provenance(job, model, seeds))
+        if path == STDOUT:
+            write_stdout(picture)
+        else:
+            write_picture(path, picture)
+
+
+def provenance(job: TextureJob, model: Model, seeds: range) -> dict[str, str]:
+    """Return what the picture keeps, enough to make it again."""
+    (height, width), (y, x), (down, across) = job.size, job.origin, job.period
+    return {
+        "Software": f"texture-networks {__version__}",
+        "Model": model.spec.name,
+        "Model-SHA256": model.sha256,
+        "Seed": str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]}..{seeds[-1]}",
+        "Size": f"{width}x{height}",
+        "Origin": f"{x},{y}",
+        "Period": f"{across},{down}",
+    }
