@@ -31,6 +31,40 @@ def test_imports_point_down(floor):
         assert not forbidden & set(imported(path)), path
 
 
+def modules(path):
+    """Full names of all imported modules of a file."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+def test_the_room_of_pictures_has_one_door():
+    room = ROOT / "runtime/tn_runtime/pictures"
+    for floor in FLOORS:
+        for path in (ROOT / floor).rglob("*.py"):
+            deeper = [name for name in modules(path) if name.startswith("tn_runtime.pictures.")]
+            assert path.parent == room or not deeper, (path, deeper)
+
+
+def test_verbs_know_neither_commands_nor_the_terminal():
+    upstairs = {"tn_runtime.commands", "tn_runtime.console", "tn_runtime.cli", "typer", "rich"}
+    free = {"cli.py", "console.py"}
+    for path in (ROOT / "runtime/tn_runtime").rglob("*.py"):
+        if path.name not in free and path.parent.name != "commands":
+            names = {".".join(name.split(".")[:2]) for name in modules(path)}
+            assert not upstairs & names, path
+
+
+def test_nothing_changes_the_state_of_the_process():
+    """The runtime lives in servers and other people's threads, too."""
+    changes = ("catch_warnings", "simplefilter", "MAX_IMAGE_PIXELS =", "setlocale", "environ[")
+    for path in (ROOT / "runtime/tn_runtime").rglob("*.py"):
+        text = path.read_text("utf-8")
+        assert not [each for each in changes if each in text], path
+
+
 @pytest.mark.parametrize("floor", FLOORS)
 def test_command_lines_import_nothing_heavy(floor):
     """That is why --help answers in a fraction of a second."""

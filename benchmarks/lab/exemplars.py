@@ -23,7 +23,8 @@ import typer
 
 from tn_bench.picture import to_pixels
 from tn_runtime.console import note, result, run
-from tn_runtime.image import Picture, Pixels, read_rgb, write_picture
+from tn_runtime.pictures import Rows, read, save
+from tn_runtime.pixels import Pixels
 from tn_train.data import read_exemplar
 
 PRESETS = ["paper", "funnel"]
@@ -131,7 +132,7 @@ def sheet(
         path = Path(json.loads(gatys.with_suffix(".json").read_text())["exemplar"])
         exemplar = to_pixels(read_exemplar(path, size=256)[0][0])
         samples = [folder / f"{stem}.{preset}.{minutes}.png" for preset in PRESETS]
-        rows.append([exemplar, *map(read_rgb, (gatys, *samples))])
+        rows.append([exemplar, *(read(path).srgb() for path in (gatys, *samples))])
     cell = SIDE + GAP
     half = SIDE // 2
     whole = np.full((len(rows) * cell - GAP, half + 2 * cell, 3), 255, np.uint8)
@@ -141,8 +142,7 @@ def sheet(
         _place(top[half + GAP : SIDE], gatys)
         for column, sample in enumerate(samples):
             _place(top[:, half + GAP + column * cell :], sample)
-    height, width, _ = whole.shape
-    write_picture(output, Picture([whole], height, width, {}))
+    save(output, Rows.of_array(whole))
 
 
 def _place(canvas: Pixels, picture: Pixels) -> None:

@@ -20,7 +20,7 @@ from torch import Tensor
 from tn_bench.picture import enlarged, reduced, to_pixels
 from tn_runtime.console import result, run
 from tn_runtime.errors import RequestError
-from tn_runtime.image import Picture, write_picture
+from tn_runtime.pictures import Rows, save
 from tn_train.data import read_exemplar
 
 SQUARE = 16
@@ -46,8 +46,7 @@ def spoil(exemplar: Path, folder: Path, size: int = 256) -> None:
     }
     for name, each in made.items():
         pixels = to_pixels(each)
-        height, width, _ = pixels.shape
-        write_picture(folder / f"{name}.png", Picture([pixels], height, width, {}))
+        save(folder / f"{name}.png", Rows.of_array(pixels))
 
 
 @app.command()

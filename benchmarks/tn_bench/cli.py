@@ -97,7 +97,7 @@ def gatys(
         if not 0 <= weight < math.inf:
             raise RequestError(f"{name} {weight} is no weight: give 0 or a positive number")
     from tn_bench.gatys import CONTENT_LAYER
-    from tn_runtime.image import check_output
+    from tn_runtime.pictures import check_output
     from tn_train.data import check_depth, read_exemplar
     from tn_train.descriptor import stride
     from tn_train.loop import choose_device
@@ -147,14 +147,14 @@ def quality(
     """
     from tn_bench.picture import to_pixels
     from tn_bench.quality import measure
-    from tn_runtime.image import read_rgb
+    from tn_runtime.pictures import read
     from tn_train.data import read_exemplar
 
     pixels, _ = read_exemplar(exemplar, size=size, crop=_crop(crop))
     measured = measure(
         to_pixels(pixels[0]),
-        [read_rgb(path) for path in pictures],
-        read_rgb(gatys) if gatys else None,
+        [read(path).srgb() for path in pictures],
+        read(gatys).srgb() if gatys else None,
         descriptor=partial(_descriptor, vgg19),
     )
     if json_:
@@ -236,12 +236,11 @@ def _optimize(
 
 def _save(output: Path, result: "Result") -> None:
     from tn_bench.picture import to_pixels
-    from tn_runtime.image import Picture, write_picture
+    from tn_runtime.pictures import Rows, save
 
     pixels = to_pixels(result.picture[0])
     metadata = {"Software": f"texture-networks {__version__}"}
-    height, width, _ = pixels.shape
-    write_picture(output, Picture([pixels], height, width, metadata))
+    save(output, Rows.of_array(pixels, metadata))
 
 
 def _report(output: Path, result: "Result", *, as_json: bool) -> None:

@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from tn_runtime.image import Pixels
+from tn_runtime.pixels import Pixels
 
 
 def to_tensor(pixels: Pixels) -> Tensor:

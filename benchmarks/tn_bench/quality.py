@@ -25,7 +25,7 @@ from tn_bench.picture import halves, to_tensor
 from tn_bench.repetition import Repetition, period
 from tn_bench.seam import seam_ratio, usual_ratio
 from tn_runtime.errors import RequestError
-from tn_runtime.image import Pixels
+from tn_runtime.pixels import Pixels
 from tn_train.config import TrainingConfig
 from tn_train.descriptor import Descriptor, vgg16
 

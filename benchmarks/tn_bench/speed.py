@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import psutil
 
 if TYPE_CHECKING:
-    from tn_runtime.image import Pixels
+    from tn_runtime.pixels import Pixels
     from tn_train.generator import Generator
 
 T = TypeVar("T")

@@ -20,6 +20,7 @@ from tn_runtime.errors import RequestError, TextureNetworksError
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from tn_runtime.pictures import Rows
     from tn_runtime.session import Model
 
 STDIN = STDOUT = Path("-")
@@ -110,6 +111,18 @@ def check_stdout(output: str, as_json: bool) -> None:
         raise RequestError("-o - and --json both want stdout; name a file, or leave --json out")
     if sys.stdout.isatty():
         raise RequestError("-o - would write a PNG to the terminal; send it to a file or a pipe")
+
+
+def write_png(rows: "Rows") -> None:
+    """Write a PNG to stdout as it is made.
+
+    Raises:
+        OSError: the reader went away, or the disk behind it is full.
+    """
+    from tn_runtime.pictures import encode  # noqa: PLC0415
+
+    encode(sys.stdout.buffer, ".png", rows)
+    sys.stdout.buffer.flush()
 
 
 def run(app: typer.Typer) -> NoReturn:

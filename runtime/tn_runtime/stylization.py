@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tn_runtime import tiling
-from tn_runtime.detail import LUMA, with_detail
 from tn_runtime.errors import ModelError, RequestError
-from tn_runtime.photo import Photo
+from tn_runtime.pictures import LUMA, resampled, with_detail
+from tn_runtime.pictures import Picture as Photo
+from tn_runtime.pictures import RowBuffer as Scroll
+from tn_runtime.pictures import RowSource as Rows
 from tn_runtime.pixels import Pixels
 from tn_runtime.requests import check_integer, check_kind, check_seed
-from tn_runtime.resampling import Rows, Scroll, resampled
 from tn_runtime.session import Model
 from tn_runtime.synthesis import Progress
 from tn_runtime.tiling import Window
@@ -134,7 +135,7 @@ def reduced(photo: Photo, max_size: int | None) -> Photo:
         return photo
     new_size = _scaled(size, max_size / max(size))
     array = np.concatenate(list(_reduced_bands(photo, size, new_size)))
-    return Photo(Photo.from_array(array), photo.about)
+    return Photo.from_array(array, photo.about)
 
 
 def _reduced_bands(photo: Photo, size: Size, new_size: Size) -> Iterator[NDArray[Any]]:

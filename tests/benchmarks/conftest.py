@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tn_runtime.image import Pixels
+from tn_runtime.pixels import Pixels
 
 torch.set_num_threads(1)  # these pictures are too small for more
 

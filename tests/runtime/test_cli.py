@@ -15,7 +15,7 @@ from PIL import Image
 
 from runtime import contract
 from runtime.processes import TN_RUN, python, start_tn_run, tn_run
-from tn_runtime.image import read_rgb
+from tn_runtime.pictures import read
 from tn_runtime.session import shipped
 from tn_runtime.version import __version__
 
@@ -65,7 +65,7 @@ def test_a_picture_is_what_the_model_makes(plain_model, tmp_path):
         *("--seed", "-4", "--origin", "-50,1000000000"),
     )
     expected = contract.expected((33, 700), -4, (10**9, -50))
-    np.testing.assert_array_equal(read_rgb(tmp_path / "a.png"), expected)
+    np.testing.assert_array_equal(read(tmp_path / "a.png").srgb(), expected)
     assert done.stdout.count("\n") == 1
     assert "a.png" in done.stdout
     assert done.stderr.startswith("runs on ")
@@ -91,7 +91,7 @@ def test_tileable(plain_model, tmp_path, option, period):
     output = tmp_path / "a.tiff"
     succeeds("texture", plain_model, "-o", output, "--size", "64x32", "--origin", "9,9", option)
     expected = contract.expected((32, 64), 0, (9, 9), period)
-    np.testing.assert_array_equal(read_rgb(output), expected)
+    np.testing.assert_array_equal(read(output).srgb(), expected)
 
 
 def test_a_range_of_seeds_makes_numbered_files_and_json_names_them(plain_model, tmp_path):
@@ -106,7 +106,7 @@ def test_a_range_of_seeds_makes_numbered_files_and_json_names_them(plain_model, 
     assert (facts["failed"], facts["seconds"] >= 0) == ([], True)
     assert done.stderr == ""
     for name, seed in zip(names, (8, 9, 10), strict=True):
-        np.testing.assert_array_equal(read_rgb(name), contract.expected((5, 5), seed))
+        np.testing.assert_array_equal(read(name).srgb(), contract.expected((5, 5), seed))
 
 
 def test_of_several_files_one_may_fail(plain_model, tmp_path):
@@ -122,7 +122,7 @@ def test_of_several_files_one_may_fail(plain_model, tmp_path):
     assert failed["output"] == str(tmp_path / "a_2.png")
     assert f"error: {failed['error']}" == the_error(done.stderr)
     for seed in (1, 3):
-        pixels = read_rgb(tmp_path / f"a_{seed}.png")
+        pixels = read(tmp_path / f"a_{seed}.png").srgb()
         np.testing.assert_array_equal(pixels, contract.expected((5, 5), seed))
     done = tn_run(*arguments)
     assert (done.returncode, done.stdout.count("\n")) == (1, 1)
@@ -142,7 +142,7 @@ def test_a_sheet_is_one_file(plain_model, tmp_path):
         *("texture", plain_model, "-o", tmp_path / "a.png"),
         *("--size", "30x20", "--seed", "1..4", "--sheet"),
     )
-    sheet = read_rgb(tmp_path / "a.png")
+    sheet = read(tmp_path / "a.png").srgb()
     np.testing.assert_array_equal(sheet[-20:, -30:], contract.expected((20, 30), 4))
     assert len(list(tmp_path.iterdir())) == 1
 
@@ -156,7 +156,7 @@ def test_stdout_takes_a_png(plain_model, tmp_path):
             stderr=subprocess.PIPE,
         )
     assert done.returncode == 0, done.stderr
-    np.testing.assert_array_equal(read_rgb(tmp_path / "a.png"), contract.expected((40, 600)))
+    np.testing.assert_array_equal(read(tmp_path / "a.png").srgb(), contract.expected((40, 600)))
 
 
 def test_info_and_models_speak_json(plain_model):
@@ -324,7 +324,7 @@ def test_nohup_lets_it_go_on(plain_model, tmp_path):
     process.send_signal(signal.SIGHUP)
     process.communicate(timeout=60)
     assert process.returncode == 0
-    assert read_rgb(tmp_path / "a.png").shape == (3000, 1500, 3)
+    assert read(tmp_path / "a.png").srgb().shape == (3000, 1500, 3)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names of files are any bytes on Linux alone")
@@ -363,4 +363,4 @@ np.save(sys.argv[2], image[0])
 """
     done = python(script, tiny_model, tmp_path / "a.npy")
     assert done.returncode == 0, done.stderr
-    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), read_rgb(tmp_path / "a.png"))
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), read(tmp_path / "a.png").srgb())

@@ -16,7 +16,7 @@ from PIL import Image
 
 from runtime import style_contract
 from runtime.processes import ENVIRONMENT, TN_RUN, start_tn_run, tn_run
-from tn_runtime.image import read_rgb
+from tn_runtime.pictures import read
 from tn_runtime.version import __version__
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="signals and links of POSIX")
@@ -46,7 +46,9 @@ def photo(path, size=(40, 50), mode="RGB", seed=0):
 
 
 def is_stylised(output, source, seed=0):
-    np.testing.assert_array_equal(read_rgb(output), style_contract.expected(read_rgb(source), seed))
+    np.testing.assert_array_equal(
+        read(output).srgb(), style_contract.expected(read(source).srgb(), seed)
+    )
 
 
 def succeeds(*arguments, **options):
@@ -125,7 +127,7 @@ def test_options_reach_the_picture(model, folder):
     options = ("seed", "strength", "keep_colors", "stroke_scale", "max_size")
     assert [facts[each] for each in options] == [0, 0, True, 2, 50]
     assert (facts["model"], facts["provider"]) == ("plain style", "cpu")
-    assert read_rgb("b.png").shape == (50, 25, 3)
+    assert read("b.png").srgb().shape == (50, 25, 3)
 
 
 def test_quality_is_of_jpeg(model, folder):
@@ -222,7 +224,7 @@ def test_a_bad_photo_is_one_line(model, folder, content, message):
 def test_large_photos_are_read_when_asked_for(model, folder):
     photo(folder / "a.png", (60, 50))
     error = fails(model, "a.png", "-o", "b.png", "--max-pixels", "2999")
-    assert "allow more with --max-pixels" in error
+    assert "scale it down, or allow more (tn-run style: --max-pixels)" in error
     succeeds(model, "a.png", "-o", "b.png", "--max-pixels", "3000")
     succeeds(model, "a.png", "-o", "b.png", "--max-pixels", "1mp")
 
@@ -380,7 +382,7 @@ def test_links_to_folders_are_not_followed(model, folder):
     assert files(folder / "out") == ["b.png"]
 
 
-def read(terminal):
+def shown_on(terminal):
     """Return what comes next; Linux ends with an error where others end with nothing."""
     try:
         return os.read(terminal, 4096)
@@ -401,7 +403,7 @@ def test_a_terminal_shows_how_far_it_is(model, folder):
         list(map(str, command)), env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=end, text=True
     )
     os.close(end)
-    shown = b"".join(iter(lambda: read(terminal), b"")).decode()
+    shown = b"".join(iter(lambda: shown_on(terminal), b"")).decode()
     os.close(terminal)
     stdout, _ = process.communicate(timeout=60)
     assert process.returncode == 1
@@ -448,7 +450,7 @@ def test_a_killed_run_started_again_ends_complete(model, folder):
     for name in finished(folder)[1:]:
         with Image.open(folder / "out" / name) as image:
             assert image.text["Photo"] == name
-        np.testing.assert_array_equal(read_rgb(folder / "out" / name), read_rgb("out/00.png"))
+        np.testing.assert_array_equal(read(folder / "out" / name).srgb(), read("out/00.png").srgb())
 
 
 @POSIX

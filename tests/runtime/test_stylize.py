@@ -9,11 +9,9 @@ from PIL import Image
 
 from runtime import style_contract
 from tn_runtime import load, stylization, stylize, synthesize
-from tn_runtime.detail import with_detail
 from tn_runtime.errors import ModelError, RequestError
-from tn_runtime.photo import Photo
+from tn_runtime.pictures import Picture, RowBuffer, resampled, with_detail
 from tn_runtime.requests import INT64_MAX, INT64_MIN
-from tn_runtime.resampling import Scroll, resampled
 from tn_runtime.stylization import Options, reduced, stylized_bands
 from tn_runtime.tiling import Window
 
@@ -75,7 +73,7 @@ def test_bands_add_up_and_report_progress(plain):
     content = photo((1100, 700))
     reports = []
     bands = stylized_bands(
-        plain, Photo.from_array(content), Options(3), lambda *done: reports.append(done)
+        plain, Picture.from_array(content), Options(3), lambda *done: reports.append(done)
     )
     parts = list(bands)
     assert len(parts) > 1
@@ -103,7 +101,7 @@ def test_memory_does_not_grow_with_the_picture(plain, normalized, monkeypatch, o
 
 def peak(model, height, options):
     """Return the most bytes of arrays at one time, without the photo."""
-    source = Photo.from_array(photo((height, 100), 4))
+    source = Picture.from_array(photo((height, 100), 4))
     tracemalloc.start()
     for band in stylized_bands(model, source, options):
         del band
@@ -189,7 +187,7 @@ def test_strength_goes_from_the_photo_to_the_painting(plain, dtype, channels):
     painting = stylize(plain, content, 2)
     assert painting.shape == content.shape
     equal(painting[..., 3:], content[..., 3:])
-    seen = Photo.from_array(content).srgb(0, 61)
+    seen = Picture.from_array(content).srgb(0, 61)
     scale = 257 if dtype == np.uint16 else 1
     equal(painting[..., :3], style_contract.expected(seen, 2).astype(dtype) * dtype(scale))
     equal(stylize(plain, content, 2, strength=0), content)
@@ -249,7 +247,7 @@ def test_where_the_painting_is_the_photo_its_detail_comes_back():
     size, small_size = (203, 150), (81, 60)
 
     def small():
-        return Scroll(resampled(rows_of(content), size, small_size))
+        return RowBuffer(resampled(rows_of(content), size, small_size))
 
     painting = np.concatenate(
         list(with_detail(rows_of(content), size, small(), small(), small_size))
@@ -276,7 +274,7 @@ def test_where_the_painting_ignores_the_photo_nothing_comes_back():
     content = pattern((203, 150))
     size, small_size = (203, 150), (81, 60)
     flat = np.full((81, 60, 3), 99, np.uint8)
-    small = Scroll(resampled(rows_of(content), size, small_size))
+    small = RowBuffer(resampled(rows_of(content), size, small_size))
     painting = np.concatenate(
         list(with_detail(rows_of(content), size, small, rows_of(flat), small_size))
     )
@@ -316,7 +314,7 @@ def test_resampling_in_bands_is_resampling(dtype, new_size):
 
 def test_a_scroll_keeps_what_is_not_left_behind():
     array = np.arange(300)[:, None]
-    scroll = Scroll(array[top : top + 7] for top in range(0, 300, 7))
+    scroll = RowBuffer(array[top : top + 7] for top in range(0, 300, 7))
     for top, bottom in [(0, 5), (0, 30), (3, 9), (3, 100), (90, 101), (299, 300)]:
         equal(scroll(top, bottom), array[top:bottom])
     assert sum(map(len, scroll._kept)) <= 7
@@ -334,7 +332,7 @@ def test_a_maximal_size_reduces_larger_photos_alone(plain, dtype):
 def test_reducing_does_not_blend_in_what_is_transparent():
     array = np.zeros((64, 64, 4), np.uint8)
     array[:, 30:] = (200, 100, 50, 255)  # beside it, black of no opacity
-    small = reduced(Photo.from_array(array), 9)
+    small = reduced(Picture.from_array(array), 9)
     shown = small.alpha(0, 9) > 0
     assert 0 < shown.mean() < 1
     assert abs(small.colors(0, 9)[shown].astype(int) - (200, 100, 50)).max() <= 1

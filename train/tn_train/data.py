@@ -9,7 +9,8 @@ from PIL import Image
 from torch import Tensor
 
 from tn_runtime.errors import RequestError
-from tn_runtime.image import Pixels, decode_rgb, read_alpha, read_bytes
+from tn_runtime.pictures import decode, read, read_bytes
+from tn_runtime.pixels import Pixels, to_8_bits
 from tn_runtime.spec import Exemplar
 from tn_train.config import Crop
 
@@ -42,7 +43,7 @@ def read_exemplar(
         RequestError: the crop reaches beyond it.
     """
     data = read_bytes(path)
-    pixels = decode_rgb(data, path)  # (H, W, 3)
+    pixels = decode(data, path).srgb()  # (H, W, 3)
     if crop:
         pixels = _cut(pixels, crop, path)
     pixels = _shrink(pixels, size)
@@ -55,9 +56,10 @@ def read_exemplar(
 
 def has_transparency(path: Path, crop: Crop | None) -> bool:
     """Tell whether a pixel of the picture, or of the region, is not opaque."""
-    values = read_alpha(path)
-    if values is None:
+    picture = read(path)
+    if not picture.has_alpha:
         return False
+    values = to_8_bits(picture.alpha())
     if crop:
         values = values[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width]
     return bool(values.min() < 255)

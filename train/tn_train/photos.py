@@ -3,31 +3,23 @@
 import hashlib
 import os
 import stat
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from tn_runtime.errors import PictureError, RequestError
-from tn_runtime.image import read_rgb
-from tn_runtime.tiff import MAGIC
+from tn_runtime.pictures import SUFFIXES, check_readable
+from tn_runtime.pictures import read as read_picture
 
 PACKAGED = Path(__file__).parent / "data" / "photos"
 MOST_HELD_OUT = 4
 FEWEST_TO_SPLIT = 4
 """With fewer photos all of them serve both training and evaluation."""
-
-SUFFIXES = {
-    suffix
-    for suffix, name in Image.registered_extensions().items()
-    if Image.MIME.get(name, "").startswith("image/")
-}
-"""Of pictures. Pillow registers some of videos, documents and scientific data, too."""
 
 
 @dataclass(frozen=True)
@@ -82,13 +74,11 @@ def find(folder: Path | None) -> Photos:
     _check_folder(root)
     skipped: list[str] = []
     sizes: dict[str, int] = {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's of large pictures and odd headers
-        for path in _pictures(root, skipped):
-            try:
-                sizes[path.relative_to(root).as_posix()] = _size(path)
-            except PictureError as error:
-                skipped.append(str(error))
+    for path in _pictures(root, skipped):
+        try:
+            sizes[path.relative_to(root).as_posix()] = _size(path)
+        except PictureError as error:
+            skipped.append(str(error))
     if not sizes:
         raise RequestError(_nothing_found(root, skipped))
     names = sorted(sizes)
@@ -137,7 +127,7 @@ def read(path: Path) -> Image.Image:
     Raises:
         PictureError: it is damaged, or gone.
     """
-    return Image.fromarray(read_rgb(path))
+    return Image.fromarray(read_picture(path).srgb())
 
 
 def square(photo: Image.Image, left: float, top: float, extent: float, side: int) -> Image.Image:
@@ -191,22 +181,12 @@ def _size(path: Path) -> int:
     """Return a picture's size in bytes; raise PictureError where it cannot be opened."""
     try:
         status = path.stat()
-        if not stat.S_ISREG(status.st_mode):  # to open a pipe would wait for ever
-            raise PictureError(f"{path} is no file; take it away")
-        with Image.open(path):
-            return status.st_size
-    except UnidentifiedImageError as error:
-        with path.open("rb") as file:
-            if file.read(4) in MAGIC:  # `read_rgb` reads more kinds of TIFF than Pillow
-                return status.st_size
-        raise PictureError(
-            f"{path} is not a picture that can be read; convert it to PNG or JPEG"
-        ) from error
-    except PictureError:
-        raise
-    except Exception as error:  # headers fail in every way there is
-        reason = getattr(error, "strerror", None) or error
-        raise PictureError(f"{path} cannot be opened: {reason}; copy it again") from error
+    except OSError as error:
+        raise PictureError(f"{path} cannot be read: {error.strerror or error}") from error
+    if not stat.S_ISREG(status.st_mode):  # to open a pipe would wait for ever
+        raise PictureError(f"{path} is no file; take it away")
+    check_readable(path)
+    return status.st_size
 
 
 def _nothing_found(folder: Path, skipped: list[str]) -> str:

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from tn_runtime.image import Picture, Pixels, write_picture
+from tn_runtime.pictures import Rows, save
+from tn_runtime.pixels import Pixels
 
 GAP = 8
 """Pixels between the pictures."""
@@ -27,7 +28,7 @@ def write_preview(path: Path, exemplar: Tensor, samples: Tensor) -> None:
     for picture in pictures:
         sheet[: picture.shape[0], x : x + picture.shape[1]] = picture
         x += picture.shape[1] + GAP
-    write_picture(path, Picture([sheet], height, width, metadata={}))
+    save(path, Rows.of_array(sheet))
 
 
 def _pixels(picture: Tensor) -> Pixels:

@@ -8,28 +8,7 @@ from typing import NoReturn
 
 from tn_runtime.console import STDIN, STDOUT
 from tn_runtime.errors import PictureError, RequestError
-from tn_runtime.image import FORMATS
-
-PHOTO_SUFFIXES = frozenset(
-    [
-        ".avif",
-        ".bmp",
-        ".gif",
-        ".heic",
-        ".heif",
-        ".jfif",
-        ".jp2",
-        ".jpe",
-        ".jpeg",
-        ".jpg",
-        ".png",
-        ".tga",
-        ".tif",
-        ".tiff",
-        ".webp",
-    ]
-)
-"""Of the files in a folder that are taken for photos; a file given by its name is always taken."""
+from tn_runtime.pictures import FORMATS, SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -79,7 +58,7 @@ def plan(photos: Sequence[Path], destination: str, suffix: str | None = None) ->
     if not found:
         raise RequestError(
             f"{', '.join(map(str, photos))}: no photos there; their names end in "
-            f"{', '.join(sorted(PHOTO_SUFFIXES))}, and hidden ones are left out"
+            f"{', '.join(sorted(SUFFIXES))}, and hidden ones are left out"
         )
     jobs = [
         PhotoJob(photo, output / _renamed(below, suffix)) for (_, below), photo in found.items()
@@ -115,7 +94,7 @@ def _search(folder: Path, output: Path) -> Iterator[Path]:
             name for name in folders if not name.startswith(".") and _real(here / name) != forbidden
         )
         for name in sorted(files):
-            if not name.startswith(".") and Path(name).suffix.lower() in PHOTO_SUFFIXES:
+            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
                 path = here / name
                 if path.is_file() or not path.exists():  # pipes would be waited for; broken links
                     yield path  # are reported

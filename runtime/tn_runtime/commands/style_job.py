@@ -11,14 +11,7 @@ from tn_runtime import console
 from tn_runtime.commands.photo_jobs import PhotoJob, Worklist
 from tn_runtime.console import STDIN, STDOUT
 from tn_runtime.errors import PictureError, RequestError, TextureNetworksError
-from tn_runtime.image import FORMATS, MAX_PIXELS, check_output, read_bytes
-from tn_runtime.photo import (
-    decode_photo,
-    keeps_alpha,
-    keeps_depth,
-    write_photo,
-    write_photo_stdout,
-)
+from tn_runtime.pictures import FORMATS, MAX_PIXELS, Rows, check_output, decode, read_bytes, save
 from tn_runtime.session import Model
 from tn_runtime.stylization import Options, check_max_size, reduced, stylized_bands
 from tn_runtime.synthesis import Progress
@@ -118,21 +111,22 @@ def stylize_file(job: StyleJob, model: Model, task: PhotoJob, progress: Progress
         ModelError: the model failed.
     """
     data, name = _read(task.photo), _shown(task.photo)
-    photo = reduced(decode_photo(data, name, job.max_pixels or MAX_PIXELS), job.max_size)
+    decoded = decode(data, name, job.max_pixels or MAX_PIXELS)
+    for note in decoded.about.notes:
+        console.note(f"{name}: {note}")
+    photo = reduced(decoded, job.max_size)
     metadata = provenance(job, model, name, hashlib.sha256(data).hexdigest())
-    del data
+    del data, decoded
     bands = stylized_bands(model, photo, job.options, progress)
+    quality = job.quality if _is_lossy(task.output) else None
+    rows = Rows.of_picture(photo, bands, metadata, quality)
     if task.output == STDOUT:
-        write_photo_stdout(photo, bands, metadata)
+        console.write_png(rows)
         return
     if job.worklist.into_folder:
         _make_folder(task.output.parent)
-    quality = job.quality if _is_lossy(task.output) else None
-    write_photo(task.output, photo, bands, metadata, quality)
-    if photo.has_alpha and not keeps_alpha(task.output):
-        console.note(f"{task.output} is without the photo's alpha; .png, .webp, .tiff keep it")
-    if photo.depth > 8 and not keeps_depth(task.output):
-        console.note(f"{task.output} has 8 bits of the photo's {photo.depth}; .png, .tiff keep all")
+    for left_out in save(task.output, rows):
+        console.note(f"{task.output} {left_out}")
 
 
 def provenance(job: StyleJob, model: Model, name: str, sha256: str) -> dict[str, str]:

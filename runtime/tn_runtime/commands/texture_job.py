@@ -7,7 +7,7 @@ from tn_runtime import console
 from tn_runtime.commands.sheet import sheet_bands, sheet_size
 from tn_runtime.console import STDOUT
 from tn_runtime.errors import RequestError, TextureNetworksError
-from tn_runtime.image import Picture, check_output, write_picture, write_stdout
+from tn_runtime.pictures import Rows, check_output, save
 from tn_runtime.requests import check_request
 from tn_runtime.session import Model
 from tn_runtime.synthesis import bands
@@ -110,11 +110,11 @@ def make(job: TextureJob, model: Model, path: Path, seeds: range) -> None:
             rows = sheet_bands(model, seeds, job.size, job.origin, job.period, progress)
         else:
             rows = bands(model, job.size, seeds[0], job.origin, job.period, progress)
-        picture = Picture(rows, *job.picture_size, provenance(job, model, seeds))
+        picture = Rows(rows, *job.picture_size, provenance(job, model, seeds))
         if path == STDOUT:
-            write_stdout(picture)
+            console.write_png(picture)
         else:
-            write_picture(path, picture)
+            save(path, picture)
 
 
 def provenance(job: TextureJob, model: Model, seeds: range) -> dict[str, str]:

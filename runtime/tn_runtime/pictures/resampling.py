@@ -8,19 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-Rows = Callable[[int, int], NDArray[Any]]
+RowSource = Callable[[int, int], NDArray[Any]]
 """Called with top and bottom, returns these rows of a picture: (bottom - top, W) or (..., W, C)."""
 
 BAND = 64
-"""Rows that are resampled at once. It does not change with anything: each row is made once."""
+"""RowSource that are resampled at once. It does not change with anything: each row is made once."""
 
 LANCZOS, BICUBIC = Image.Resampling.LANCZOS, Image.Resampling.BICUBIC
 LANCZOS_SUPPORT = 3
 """Pixels of the coarser grid on each side that the filter reaches."""
 
 
-class Scroll:
-    """Rows of a picture that is made from top to bottom, kept until they are left behind.
+class RowBuffer:
+    """RowSource of a picture that is made from top to bottom, kept until they are left behind.
 
     Each call may start no higher than the one before it.
     """
@@ -43,7 +43,7 @@ class Scroll:
 
 
 def resampled(
-    rows: Rows,
+    rows: RowSource,
     size: tuple[int, int],
     new_size: tuple[int, int],
 ) -> Iterator[NDArray[Any]]:

@@ -1,7 +1,8 @@
 """EXIF: directories of tags, as TIFF 6.0 has them; read, changed and written again.
 
-Pillow guesses the type of what it writes, and stumbles over tags that are not as the standard has
-them; here a tag that nobody changes keeps its type and its bytes.
+Kept by hand: Pillow guesses the type of what it writes ("Söhne" becomes "S??hne") and stumbles over
+tags that are not as the standard has them; libvips and piexif drop tags they do not know. Here a
+tag that nobody changes keeps its type and its bytes.
 """
 
 import io
@@ -22,6 +23,9 @@ XMP, PROFILE = 700, 34675
 EXIF, GPS, INTEROPERABILITY = 34665, 34853, 40965
 VERSION, USER_COMMENT, PIXEL_WIDTH, PIXEL_HEIGHT = 36864, 37510, 40962, 40963
 """Codes of tags."""
+
+NAMES = {37500: "the maker's note", USER_COMMENT: "the comment", DESCRIPTION: "the description"}
+"""Tags that can be large."""
 
 BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED, IFD8 = 1, 2, 3, 4, 5, 7, 18
 """Types of values."""
@@ -93,6 +97,35 @@ def decode(block: bytes) -> Directory:
 def encode(directory: Directory) -> bytes:
     """Return an EXIF block without its header, little-endian; empty for an empty directory."""
     return b"II*\0" + struct.pack("<I", 8) + lay(directory, 8, False) if directory else b""
+
+
+def fitted(directory: Directory, limit: int) -> tuple[Directory, list[str]]:
+    """Leave out the largest tags until the block has at most `limit` bytes; name them."""
+    dropped: list[str] = []
+    while len(encode(directory)) > limit:
+        sizes = {path: len(content(tag)) for path, tag in _tags(directory)}
+        parent, code = max(sizes, key=lambda path: sizes[path])
+        directory = _without(directory, parent, code)
+        dropped.append(NAMES.get(code, f"tag {code}"))
+    return directory, dropped
+
+
+def _tags(directory: Directory) -> Iterator[tuple[tuple[int, int], Tag]]:
+    """Yield the tags of two levels, each with its place: (directory, or 0, and code)."""
+    for code, value in directory.items():
+        if isinstance(value, Tag):
+            yield (0, code), value
+        else:
+            for inner, tag in value.items():
+                # What lies deeper counts as one.
+                yield (code, inner), tag if isinstance(tag, Tag) else Tag(UNDEFINED, encode(tag))
+
+
+def _without(directory: Directory, parent: int, code: int) -> Directory:
+    inner = directory.get(parent)
+    if not isinstance(inner, dict):
+        return {key: value for key, value in directory.items() if key != code}
+    return {**directory, parent: {key: value for key, value in inner.items() if key != code}}
 
 
 def lay(directory: Mapping[int, "Tag | Placed | Directory"], offset: int, big: bool) -> bytes:

@@ -17,8 +17,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from tn_runtime.pictures.resampling import BAND, BICUBIC, RowSource, resize
 from tn_runtime.pixels import Pixels
-from tn_runtime.resampling import BAND, BICUBIC, Rows, resize
 
 Plane = NDArray[np.float32]
 
@@ -34,11 +34,15 @@ MAX_SLOPE = 1.5
 a brushstroke that happens to run against the photo would be its negative."""
 
 CONTEXT = 2 * RADIUS + 4
-"""Rows of the small pictures beyond a band: two windows, the bicubic filter, and rounding."""
+"""RowSource of the small pictures beyond a band: two windows, the bicubic filter, and rounding."""
 
 
 def with_detail(
-    photo: Rows, size: tuple[int, int], small_photo: Rows, small: Rows, small_size: tuple[int, int]
+    photo: RowSource,
+    size: tuple[int, int],
+    small_photo: RowSource,
+    small: RowSource,
+    small_size: tuple[int, int],
 ) -> Iterator[Pixels]:
     """Enlarge the stylised small picture to the photo's size.
 

@@ -1,0 +1,45 @@
+"""The only place where files of pictures are read and written.
+
+    picture = read("photo.heic")              # or decode(bytes, "what errors call it")
+    picture.srgb()                            # uint8 (H, W, 3); or rows, or the file's own colours
+    save("out.png", Rows.of_array(pixels))    # or encode(stream, ".png", rows)
+
+`decode` says which decoder reads what, `encode` which formats are written. One file each: `color`
+(ICC profiles), `metadata` (what files say beside the samples), `store` (where samples are),
+`picture` (what users of this room hold). Depth and alpha are in `tn_runtime.pixels`.
+"""
+
+from tn_runtime.pictures.decode import MAX_PIXELS, decode
+from tn_runtime.pictures.detail import LUMA, with_detail
+from tn_runtime.pictures.encode import (
+    FORMATS,
+    Rows,
+    check_output,
+    check_quality,
+    encode,
+    save,
+)
+from tn_runtime.pictures.picture import Picture
+from tn_runtime.pictures.read import SUFFIXES, check_readable, read, read_bytes
+from tn_runtime.pictures.resampling import RowBuffer, RowSource, resampled
+
+__all__ = [
+    "FORMATS",
+    "LUMA",
+    "MAX_PIXELS",
+    "SUFFIXES",
+    "Picture",
+    "RowBuffer",
+    "RowSource",
+    "Rows",
+    "check_output",
+    "check_quality",
+    "check_readable",
+    "decode",
+    "encode",
+    "read",
+    "read_bytes",
+    "resampled",
+    "save",
+    "with_detail",
+]

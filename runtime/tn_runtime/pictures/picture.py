@@ -1,0 +1,89 @@
+"""A decoded picture: its samples by rows, and what its file said about them."""
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tn_runtime.errors import PictureError
+from tn_runtime.pictures import color
+from tn_runtime.pictures.metadata import About
+from tn_runtime.pictures.store import Store
+from tn_runtime.pixels import Pixels, Samples, to_8_bits
+
+
+class Picture:
+    """A decoded picture, upright, and what its file said about it."""
+
+    height: int
+    width: int
+    """Pixels."""
+    depth: int
+    """8 or 16 bits a sample."""
+    has_alpha: bool
+    about: About
+
+    def __init__(self, store: "Store | ArrayRows", about: About) -> None:
+        """Take samples of 1 to 4 channels: grey or RGB, the second or fourth is alpha."""
+        self._rows = store.rows
+        self.height, self.width = store.height, store.width
+        self.depth = 8 * store.rows(0, 1).dtype.itemsize
+        self.has_alpha = store.channels in {2, 4}
+        self.about = about
+        self._transforms = color.transforms(about.profile)
+
+    @classmethod
+    def from_array(cls, array: Samples, about: About | None = None) -> Self:
+        """Return a picture of uint8 or uint16 (H, W, 3), (H, W, 4) with alpha or (H, W), grey.
+
+        The colours are sRGB, if `about` has no profile. The array is not copied.
+
+        Raises:
+            PictureError: another shape or dtype.
+        """
+        channels = {2: 1, 3: array.shape[-1]}.get(array.ndim)
+        fits = channels in {3, 4} or array.ndim == 2
+        if not fits or 0 in array.shape or array.dtype not in (np.uint8, np.uint16):
+            raise PictureError(
+                f"an array of {array.dtype} {array.shape} is no photo; "
+                "give uint8 or uint16 of (H, W, 3), (H, W, 4) or (H, W)"
+            )
+        return cls(ArrayRows(array.reshape(*array.shape[:2], -1)), about or About())
+
+    def colors(self, top: int = 0, bottom: int | None = None) -> Samples:
+        """Return rows of the picture's own RGB, uint8 or uint16 (rows, W, 3), as stored.
+
+        They are not multiplied with alpha.
+        """
+        rows = self._rows(top, self.height if bottom is None else bottom)
+        if rows.shape[2] >= 3:
+            return np.ascontiguousarray(rows[..., :3])
+        return np.repeat(rows[..., :1], 3, axis=2)
+
+    def srgb(self, top: int = 0, bottom: int | None = None) -> Pixels:
+        """Return rows as uint8 (rows, W, 3), sRGB."""
+        rgb = to_8_bits(self.colors(top, bottom))
+        return rgb if self._transforms is None else color.converted(rgb, self._transforms[0])
+
+    def alpha(self, top: int = 0, bottom: int | None = None) -> Samples:
+        """Return rows of alpha, (rows, W) of the dtype of `colors`; its largest value is opaque."""
+        rows = self._rows(top, self.height if bottom is None else bottom)
+        if self.has_alpha:
+            return np.ascontiguousarray(rows[..., -1])
+        return np.full(rows.shape[:2], np.iinfo(rows.dtype).max, rows.dtype)
+
+    def from_srgb(self, rgb: Pixels) -> Pixels:
+        """Convert uint8 (h, w, 3), sRGB, to the picture's own RGB, 8 bits too."""
+        return rgb if self._transforms is None else color.converted(rgb, self._transforms[1])
+
+
+class ArrayRows:
+    """Samples (H, W, C) that are an array already."""
+
+    def __init__(self, array: NDArray[Any]) -> None:
+        self._array = array
+        self.height, self.width, self.channels = array.shape
+
+    def rows(self, top: int, bottom: int) -> Samples:
+        """Return a view of rows (bottom - top, W, C)."""
+        return self._array[top:bottom]
