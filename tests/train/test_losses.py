@@ -73,6 +73,26 @@ def test_style_loss_is_the_relative_squared_distance():
         torch.testing.assert_close(loss, expected)
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_the_gradient_of_the_style_loss(layout: torch.memory_format):
+    target = gram_matrix(torch.randn(1, 4, 8, 8))
+    features = torch.randn(3, 4, 6, 5).to(memory_format=layout).requires_grad_()
+    plain = (gram_matrix(features) - target).square().mean() / target.square().mean()
+    (expected,) = torch.autograd.grad(3 * plain, features)
+    losses = [StyleLoss(target, normalize_gradients=which, strength=2.5) for which in (False, True)]
+    found, normalized = (torch.autograd.grad(3 * loss(features), features)[0] for loss in losses)
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(normalized, expected / expected.abs().sum() * 2.5)
+
+
+def test_the_gradient_of_a_bf16_feature_is_bf16():
+    features = torch.randn(1, 4, 6, 5, dtype=torch.bfloat16, requires_grad=True)
+    target = gram_matrix(torch.randn(1, 4, 8, 8))
+    StyleLoss(target, normalize_gradients=True)(features).backward()
+    assert features.grad is not None
+    assert features.grad.dtype == torch.bfloat16
+
+
 def test_texture_loss_is_zero_for_the_exemplar_only(exemplar: Tensor):
     loss = TextureLoss(vgg16(["relu2_1", "relu1_1"]), exemplar, normalize_gradients=True)
     itself, other = loss(exemplar), loss(torch.rand(2, 3, 32, 32))
@@ -185,7 +205,8 @@ def test_features_do_not_depend_on_how_far_away_the_border_is():
 
 def test_bf16_features_are_near_fp32():
     pictures = torch.rand(1, 3, 32, 32)
-    exact, fast = vgg16(["relu2_1"])(pictures), vgg16(["relu2_1"], "bf16")(pictures)
+    descriptor = vgg16(["relu2_1"])
+    exact, fast = descriptor(pictures), descriptor.computing("bf16")(pictures)
     assert fast["relu2_1"].dtype == torch.bfloat16
     error = (gram_matrix(fast["relu2_1"]) - gram_matrix(exact["relu2_1"])).norm()
     assert error < 0.02 * gram_matrix(exact["relu2_1"]).norm()
@@ -226,7 +247,7 @@ def test_vgg19_from_a_file(tmp_path, suffix):
     descriptor = vgg19(path, ["relu1_1", "relu5_1"])
     assert isinstance(descriptor, Descriptor)
     assert descriptor(torch.rand(1, 3, 16, 16))["relu5_1"].shape == (1, 512, 1, 1)
-    last = descriptor.stages["relu5_1"][0].weight
+    last = descriptor.stages["relu5_1"].convolution.weight
     torch.testing.assert_close(last, weights["features.28.weight"], check_stride=False)
 
 

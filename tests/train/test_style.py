@@ -152,16 +152,18 @@ def test_losses_depend_on_the_moment_and_not_on_those_before(painting):
 @STYLE_NORMS
 def test_evaluation_is_fp32_whatever_training_is(painting, monkeypatch, norm):
     evaluations, trained = [], []
-    for precision in ("fp32", "bf16"):
-        monkeypatch.setattr(style, "fast_precision", lambda _, precision=precision: precision)
+    for arithmetic in ("fp32", "winograd", "bf16"):
+        monkeypatch.setattr(style, "fast_arithmetic", lambda _, way=arithmetic: way)
         task, generator = make_task(painting), new_generator(norm)
         evaluations.append(task.evaluate(generator))
         losses = task.losses(generator.train(), torch.Generator().manual_seed(0), Moment(0, 0.0))
         trained.append({name: loss.item() for name, loss in losses.layers.items()})
-    assert trained[0] != trained[1]
-    assert trained[0] == pytest.approx(trained[1], rel=0.1)
-    assert evaluations[0].layers == evaluations[1].layers
-    assert torch.equal(evaluations[0].pictures, evaluations[1].pictures)
+    exact, winograd, bf16 = trained
+    assert exact != winograd == pytest.approx(exact, rel=1e-4)
+    assert exact != bf16 == pytest.approx(exact, rel=0.1)
+    for other in evaluations[1:]:
+        assert evaluations[0].layers == other.layers
+        assert torch.equal(evaluations[0].pictures, other.pictures)
 
 
 @STYLE_NORMS
@@ -205,7 +207,7 @@ def test_a_weight_on_the_content_keeps_the_photo(begun, painting):
 
 
 def test_the_objective_is_the_sum_of_its_parts(painting, monkeypatch):
-    monkeypatch.setattr(style, "fast_precision", lambda _: "fp32")
+    monkeypatch.setattr(style, "fast_arithmetic", lambda _: "fp32")
     generator, pictures = new_generator("instance"), []
     generator.to_rgb.bias.data.fill_(1.2)  # part of the picture is beyond the range
     generator.register_forward_hook(lambda *call: pictures.append(call[-1].detach()))

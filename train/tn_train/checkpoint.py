@@ -57,6 +57,8 @@ class Checkpoint:
     """For style, the painting."""
     content: Content | None = None
     """For style, what was stylised in training."""
+    arithmetic: str = ""
+    """How the descriptor computed in the last part of the run; see `descriptor.Arithmetic`."""
     steps: int = 0
     seconds: float = 0.0
     """Spent in training, evaluation included."""

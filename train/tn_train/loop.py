@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from tn_runtime.errors import CheckpointError, RequestError, TrainingError
 from tn_train.checkpoint import Checkpoint, Record
+from tn_train.descriptor import fast_arithmetic
 from tn_train.generator import Generator
 from tn_train.interrupt import Interrupted, deferred
 from tn_train.optimizer import Optimizer
@@ -108,6 +109,7 @@ class Run:
         """
         self.origin = checkpoint
         training = checkpoint.training
+        self.arithmetic = fast_arithmetic(device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(training.seed)
             generator = Generator(checkpoint.config)
@@ -206,6 +208,7 @@ class Run:
         }
         return dataclasses.replace(
             self.origin,
+            arithmetic=self.arithmetic,
             steps=self.step,
             seconds=self.seconds,
             loss=self.kept_loss,

@@ -3,7 +3,6 @@
 TextureLoss         pictures -> {layer: loss}
   Descriptor        pictures -> {layer: features}
   StyleLoss         features -> loss, one for each layer
-    normalize_gradient
     gram_matrix
 OctavesLoss         pictures -> {octave: loss}, of coarser structure
   TextureLoss
@@ -37,19 +36,61 @@ def gram_matrix(features: Tensor) -> Tensor:
     Returns:
         float32 (N, C, C).
     """
+    pixels = _pixels(features)
+    return pixels.mT @ pixels / features[0].numel()
+
+
+def _pixels(features: Tensor) -> Tensor:
+    """Return float32 (N, H W, C): a view of channels_last fp32, which the descriptor makes."""
     n, c, h, w = features.shape
-    # (N, H W, C) is a view of channels_last features, which the descriptor makes.
-    pixels = features.permute(0, 2, 3, 1).reshape(n, h * w, c).float()
-    return pixels.mT @ pixels / (c * h * w)
+    return features.permute(0, 2, 3, 1).reshape(n, h * w, c).float()
 
 
-class NormalizeGradient(torch.autograd.Function):
-    """Identity forward; backward, the gradient over its L1 norm, times a strength.
+class _GramDistance(torch.autograd.Function):
+    """The relative squared distance of Gram matrices, and its gradient by one matrix product.
+
+    G is symmetric, so both of its factors have the same gradient: autograd would compute it twice.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,  # noqa: ANN401 - torch's own
+        features: Tensor,
+        target: Tensor,
+        scale: Tensor,
+        strength: float | None,
+    ) -> Tensor:
+        difference = gram_matrix(features) - target
+        ctx.save_for_backward(features, difference, scale)
+        ctx.strength = strength
+        distance: Tensor = difference.square().mean() / scale
+        return distance
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:  # noqa: ANN401
+        features, difference, scale = ctx.saved_tensors
+        (above,) = gradients
+        factor = 4 * above / (difference.numel() * scale * features[0].numel())
+        n, c, h, w = features.shape
+        gradient = (_pixels(features) @ (factor * difference)).view(n, h, w, c).permute(0, 3, 1, 2)
+        if ctx.strength is not None:
+            gradient = _normalized(gradient, ctx.strength)
+        return gradient.to(features.dtype), None, None, None
+
+
+def _normalized(gradient: Tensor, strength: float) -> Tensor:
+    """Return the gradient over its L1 norm, times a strength.
 
     The authors' TextureLoss:updateGradInput: one norm over the whole batch tensor, plus 1e-8. It is
     not in the paper, and the loss shown is no longer the function descended, but each layer pulls
     equally hard however small its loss has become.
     """
+    norm = torch.linalg.vector_norm(gradient, 1)
+    return gradient * (strength / (norm + 1e-8))
+
+
+class NormalizeGradient(torch.autograd.Function):
+    """Identity forward; backward, the gradient with an L1 norm of a strength."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, strength: float) -> Tensor:  # noqa: ANN401 - torch's own
@@ -61,7 +102,7 @@ class NormalizeGradient(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
         """Return the gradient with an L1 norm of `strength`."""
         (gradient,) = gradients
-        return gradient / (gradient.norm(p=1) + 1e-8) * ctx.strength, None
+        return _normalized(gradient, ctx.strength), None
 
 
 def normalize_gradient(x: Tensor, strength: float = 1.0) -> Tensor:
@@ -82,7 +123,9 @@ class StyleLoss(nn.Module):
     def __init__(self, target: Tensor, *, normalize_gradients: bool, strength: float = 1.0) -> None:
         """Keep the target, the exemplar's float32 Gram matrix (1, C, C).
 
-        The strength is that of normalised gradients; the loss itself does not feel it.
+        Where gradients are normalised, the one that flows back into the features gets an L1 norm of
+        `strength`; the loss itself is the same. What reaches the features from deeper layers is
+        added to it as it is.
         """
         super().__init__()
         self.target = nn.Buffer(target)
@@ -92,10 +135,10 @@ class StyleLoss(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Return the loss, a float32 scalar, of features (N, C, H, W) of any floating type."""
-        features = features.float()
-        if self.normalize_gradients:
-            features = normalize_gradient(features, self.strength)
-        return (gram_matrix(features) - self.target).square().mean() / self.scale
+        strength = self.strength if self.normalize_gradients else None
+        return _GramDistance.apply(  # type: ignore[no-untyped-call, no-any-return]
+            features, self.target, self.scale, strength
+        )
 
 
 class TextureLoss(nn.Module):

@@ -10,7 +10,7 @@ from tn_train import noise
 from tn_train.compilation import compiled
 from tn_train.config import Stage, TrainingConfig
 from tn_train.content import pyramid, with_noise
-from tn_train.descriptor import Descriptor, fast_precision
+from tn_train.descriptor import Descriptor, fast_arithmetic
 from tn_train.evaluation import CALIBRATION_BATCHES, SEED, calibrate, contrast, exact_convolutions
 from tn_train.generator import Generator
 from tn_train.loop import Evaluation, Losses, Moment
@@ -51,7 +51,7 @@ class StyleTask:
         """
         self.training = training
         self.device = painting.device
-        self.precision = fast_precision(painting.device)
+        self.arithmetic = fast_arithmetic(painting.device)
         content = training.content_layer
         with exact_convolutions():
             self.exact = StylizationLoss(descriptor, painting, content, normalize_gradients=False)
@@ -59,7 +59,7 @@ class StyleTask:
                 descriptor, painting, training.octaves, content=content
             )
         self.loss = StylizationLoss(
-            descriptor.cast(self.precision),
+            descriptor.computing(self.arithmetic),
             painting,
             content,
             normalize_gradients=True,
@@ -106,7 +106,7 @@ class StyleTask:
 
     def _forward(self, generator: Generator, photos: Tensor, inputs: list[Tensor]) -> Losses:
         training = self.training
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.arithmetic == "bf16"):
             pictures = generator(*inputs)
         pictures = pictures.float()
         style, content = self.loss(pictures, photos)
