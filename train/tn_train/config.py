@@ -151,6 +151,16 @@ class Budget:
     minutes: float | None = 10.0
     """Heeded where `steps` is None."""
 
+    @property
+    def evaluations(self) -> int:
+        """How many evaluations and previews a run has.
+
+        An evaluation takes about three steps: a twentieth of the time goes into them, and a user
+        sees a new preview every 20 seconds.
+        """
+        wanted = self.steps / 50 if self.steps is not None else 3 * (self.minutes or 0)
+        return max(1, round(wanted))
+
     def progress(self, steps: int, seconds: float) -> float:
         """Return how much of the run is done, 0 to 1."""
         if self.steps is not None:

@@ -21,9 +21,6 @@ from tn_train.generator import Generator
 from tn_train.interrupt import Interrupted, deferred
 from tn_train.optimizer import Optimizer
 
-EVALUATE_EVERY = 40
-"""Steps. An evaluation, in fp32, costs three to four steps in bf16 (the preset `funnel` and one
-thread of a CPU with AMX), so a tenth of the time goes into them."""
 FLOOR = 0.02
 """Where the cosine ends, of the learning rate."""
 DIVERGED = 10.0
@@ -136,6 +133,11 @@ class Run:
     def progress(self) -> float:
         """How much of the budget is spent, 0 to 1."""
         return self.origin.budget.progress(self.step, self.seconds)
+
+    @property
+    def evaluations(self) -> int:
+        """How many of the run's evaluations are due by now, all evenly spread over the budget."""
+        return int(self.progress * self.origin.budget.evaluations)
 
     @property
     def learning_rate(self) -> float:
@@ -255,7 +257,7 @@ def train(run: Run, task: Task, report: Callable[[Event], None]) -> None:
     start = time.perf_counter() - run.seconds
     with deferred() as interrupted:
         while run.progress < 1:
-            moment = Moment(run.step, run.progress)
+            moment, evaluations = Moment(run.step, run.progress), run.evaluations
             losses = task.losses(run.generator.train(), run.rng, moment)
             loss = sum(layer.item() for layer in losses.layers.values())
             sound = run.descend(losses)
@@ -263,7 +265,7 @@ def train(run: Run, task: Task, report: Callable[[Event], None]) -> None:
             run.seconds = time.perf_counter() - start
 
             evaluation = None
-            if sound and (run.step % EVALUATE_EVERY == 0 or run.progress >= 1):
+            if sound and run.evaluations > evaluations:
                 evaluation = task.evaluate(run.averaged)
                 sound = not run.diverged(evaluation)
                 run.seconds = time.perf_counter() - start

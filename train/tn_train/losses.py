@@ -85,7 +85,7 @@ def _normalized(gradient: Tensor, strength: float) -> Tensor:
     not in the paper, and the loss shown is no longer the function descended, but each layer pulls
     equally hard however small its loss has become.
     """
-    norm = torch.linalg.vector_norm(gradient, 1)
+    norm: Tensor = torch.linalg.vector_norm(gradient, 1)
     return gradient * (strength / (norm + 1e-8))
 
 
