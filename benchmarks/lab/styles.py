@@ -38,7 +38,8 @@ def losses(
     loss = StylizationLoss(descriptor, style, DEFAULT.content_layer, normalize_gradients=False)
     with torch.no_grad():
         for path in (photo, *pictures):
-            layers, distance = loss(read_exemplar(path, size=content_size)[0], content)
+            picture, _ = read_exemplar(path, size=content_size)
+            layers, distance = loss(picture, loss.target(content))
             total = sum(each.item() for each in layers.values())
             result(f"{path.name:40} style {total:8.4f}  content {distance.item():.4f}")
 

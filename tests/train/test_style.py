@@ -1,8 +1,8 @@
 """What a style generator is trained on: photos that must stay themselves, in a painting's style."""
 
 import dataclasses
-from collections.abc import Iterator
-from itertools import islice
+import itertools
+from collections.abc import Iterable, Iterator
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ from tn_train.interrupt import Interrupted
 from tn_train.loop import Event, Moment, Run, train
 from tn_train.losses import StylizationLoss, content_loss, range_penalty, total_variation
 from tn_train.photos import Content
-from tn_train.style import CONTENT, CONTENT_SHARE, StyleTask
+from tn_train.style import CONTENT, CONTENT_SHARE, PASSES, StyleTask
 
 CPU = torch.device("cpu")
 LAYERS = ("relu1_1", "relu2_1")
@@ -44,11 +44,9 @@ def batch(number: int, side: int, count: int) -> Tensor:
     return (soft * 255).byte()
 
 
-def photos(stage: Stage, step: int) -> Iterator[Tensor]:
-    """Batches that depend on the stage and the step alone."""
-    while True:
-        yield batch(step, stage.sample, stage.batch)
-        step += 1
+def photos(stage: Stage, numbers: Iterable[int]) -> Iterator[Tensor]:
+    """Batches that depend on the stage and the number alone."""
+    return (batch(number, stage.sample, stage.batch) for number in numbers)
 
 
 def make_task(painting: Tensor, training: TrainingConfig = TRAINING, **changes) -> StyleTask:
@@ -184,7 +182,7 @@ def test_what_evaluations_go_by_is_the_style_and_a_share_of_the_content(painting
     evaluation = task.evaluate(generator)
     [picture] = pictures
     with torch.no_grad():
-        layers, content = task.exact(picture, task.held)
+        layers, content = task.exact(picture, task.exact.target(task.held))
         layers |= task.exact_octaves(picture)
     layers[CONTENT] = CONTENT_SHARE * content
     expected = {name: loss.item() for name, loss in layers.items()}
@@ -225,7 +223,7 @@ def test_the_objective_is_the_sum_of_its_parts(painting, monkeypatch):
 
     task, bare = losses()
     picture, seen = pictures[-1], batch(0, 32, 2).float() / 255
-    layers, content = task.exact(picture, seen)
+    layers, content = task.exact(picture, task.exact.target(seen).half())
     assert plain(bare.layers) == pytest.approx(plain(layers | {CONTENT: CONTENT_SHARE * content}))
     assert bare.objective.item() == pytest.approx(sum(layers.values()).item())
     with_octaves, _ = losses(octaves=2)
@@ -245,14 +243,56 @@ def test_the_objective_is_the_sum_of_its_parts(painting, monkeypatch):
 def test_photos_are_asked_for_at_each_stage_from_its_first_step_on(begun, painting):
     asked = []
 
-    def watched(stage: Stage, step: int) -> Iterator[Tensor]:
-        asked.append((stage.sample, step))
-        return photos(stage, step)
+    def watched(stage: Stage, numbers: Iterable[int]) -> Iterator[Tensor]:
+        first = next(numbers := iter(numbers))
+        asked.append((stage.sample, first))
+        return photos(stage, itertools.chain([first], numbers))
 
     task = make_task(painting)
     task.photos = watched
     finished(dataclasses.replace(begun, budget=Budget(steps=10)), task)
     assert asked == [(32, 0), (32, 0), (48, 6)]  # the first time, for all evaluations
+
+
+def test_crops_come_again_in_rounds_and_their_features_are_computed_once(painting, monkeypatch):
+    features = 128 * 16 * 16 * 2  # bytes of relu2_2 of a crop, in half precision
+    monkeypatch.setattr(style, "KEPT", 3 * 2 * features)
+    asked: list[int] = []
+    described: list[int] = []
+
+    def watched(stage: Stage, numbers: Iterable[int]) -> Iterator[Tensor]:
+        for number in numbers:
+            asked.append(number)
+            yield batch(number, stage.sample, stage.batch)
+
+    task, generator = make_task(painting), new_generator("instance")
+    target = task.loss.target
+    task.loss.target = lambda each: described.append(len(asked)) or target(each)
+    task.photos = watched
+    rng = torch.Generator().manual_seed(0)
+    for step in range(12):
+        task.losses(generator, rng, Moment(step, 0.0))
+    assert asked == [0, 1, 2] * PASSES + [3, 4, 5]
+    assert described == [0, 1, 2, 3, 10, 11, 12]  # the first tells how large they are
+
+
+def test_a_run_that_stops_within_a_round_goes_on_with_the_same_crops(
+    begun, painting, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(style, "KEPT", 3 * 2 * 128 * 16 * 16 * 2)
+    begun = dataclasses.replace(begun, budget=Budget(steps=16))
+
+    def stop(event: Event) -> None:
+        if event.step == 5:
+            raise Interrupted
+
+    half = Run(begun, CPU)
+    with pytest.raises(Interrupted):
+        train(half, make_task(painting), stop)
+    checkpoints.save(half.checkpoint(), tmp_path / "half.pt")
+    resumed = finished(checkpoints.load(tmp_path / "half.pt"), make_task(painting))
+    whole = finished(begun, make_task(painting))
+    assert saved(resumed, tmp_path / "a.pt") == saved(whole, tmp_path / "b.pt")
 
 
 def gradient(loss: Tensor, pictures: Tensor) -> Tensor:
@@ -267,7 +307,7 @@ def test_the_style_s_gradient_is_normalised_and_the_content_s_is_not(painting, n
     )
     seen = batch(5, 32, 2).float() / 255
     pictures = torch.rand(2, 3, 32, 32, requires_grad=True)
-    layers, content = loss(pictures, seen)
+    layers, content = loss(pictures, loss.target(seen))
     assert set(layers) == set(LAYERS)  # and nothing of the content's layer
     factor = 1 if normalize else 10
     for layer in layers.values():
@@ -286,15 +326,16 @@ def test_the_photo_is_compared_with_its_own_picture(painting):
     """Content is no statistic: another photo's picture, or a moved one, is no better than noise."""
     loss = make_task(painting).exact
     seen = batch(5, 32, 2).float() / 255
-    _, itself = loss(seen, seen)
+    target = loss.target(seen)
+    _, itself = loss(seen, target)
     assert itself.item() == 0
-    _, swapped = loss(seen.flip(0), seen)
-    _, moved = loss(seen.roll(8, -1), seen)
+    _, swapped = loss(seen.flip(0), target)
+    _, moved = loss(seen.roll(8, -1), target)
     assert min(swapped.item(), moved.item()) > 0.1
 
 
 def test_the_tests_photos_are_a_function_of_stage_and_step():
     stage = TRAINING.stages[0]
-    row = list(islice(photos(stage, 0), 4))
-    assert all(torch.equal(a, b) for a, b in zip(row[2:], photos(stage, 2), strict=False))
+    row = list(photos(stage, range(4)))
+    assert all(torch.equal(a, b) for a, b in zip(row[2:], photos(stage, [2, 3]), strict=True))
     assert not torch.equal(row[0], row[1])

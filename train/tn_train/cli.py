@@ -4,7 +4,7 @@ import math
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -281,11 +281,11 @@ def _task(
         return TextureTask(descriptor, pixels, training)
     report = functools.cache(note)  # a damaged photo is met by several processes
 
-    def crops(stage: "Stage", step: int) -> "Iterator[Tensor]":
+    def crops(stage: "Stage", numbers: "Iterable[int]") -> "Iterator[Tensor]":
         stream = batches(
             photos,
             seed=training.seed,
-            first=step,
+            numbers=numbers,
             sample=stage.sample,
             batch=stage.batch,
             report=report,

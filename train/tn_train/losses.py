@@ -7,7 +7,7 @@ TextureLoss         pictures -> {layer: loss}
 OctavesLoss         pictures -> {octave: loss}, of coarser structure
   TextureLoss
 DetailLoss          pictures -> loss, of the finest structure
-StylizationLoss     pictures, photos -> {layer: loss}, loss
+StylizationLoss     pictures, photos' features -> {layer: loss}, loss
   TextureLoss
   content_loss      features, photos' features -> loss
 range_penalty       pictures -> penalty
@@ -307,15 +307,18 @@ class StylizationLoss(nn.Module):
             content=content,
         )
 
-    def forward(self, pictures: Tensor, photos: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    @torch.no_grad()
+    def target(self, photos: Tensor) -> Tensor:
+        """Return the features that pictures of photos (N, 3, H, W), RGB in [0, 1], must keep."""
+        return self.descriptor(photos)[self.content]  # type: ignore[no-any-return]  # untyped
+
+    def forward(self, pictures: Tensor, target: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """Return the loss of each style layer, and that of the content.
 
         Args:
             pictures: float32 (N, 3, H, W), RGB in [0, 1].
-            photos: what they are to show, the same shape.
+            target: features of the photos that they show.
         """
-        with torch.no_grad():
-            target = self.descriptor(photos)[self.content]
         features = self.descriptor(pictures)
         return self.style.compare(features), content_loss(features[self.content], target)
 
