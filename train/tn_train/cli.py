@@ -88,8 +88,8 @@ SeedOption = Annotated[
     typer.Option(
         min=0,
         max=2**63 - 1,
-        help="Of weights and noise. A run by --steps is reproducible on one machine's CPU; "
-        f"how far --minutes come depends on the machine's speed. {_default(TrainingConfig().seed)}",
+        help="Seed of weights, noise and crops. The same seed, --steps and number of threads give "
+        f"the same model on one machine's CPU. {_default(TrainingConfig().seed)}",
     ),
 ]
 CreditOption = Annotated[
