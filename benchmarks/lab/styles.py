@@ -35,7 +35,9 @@ def losses(
     descriptor = vgg16((*DEFAULT.layers, DEFAULT.content_layer))
     style, _ = read_exemplar(painting, size=size)
     content, _ = read_exemplar(photo, size=content_size)
-    loss = StylizationLoss(descriptor, style, DEFAULT.content_layer, normalize_gradients=False)
+    loss = StylizationLoss(
+        descriptor, style, DEFAULT.layers, DEFAULT.content_layer, normalize_gradients=False
+    )
     with torch.no_grad():
         for path in (photo, *pictures):
             picture, _ = read_exemplar(path, size=content_size)

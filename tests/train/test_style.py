@@ -303,7 +303,7 @@ def gradient(loss: Tensor, pictures: Tensor) -> Tensor:
 def test_the_style_s_gradient_is_normalised_and_the_content_s_is_not(painting, normalize):
     """A normalised gradient has one length, whatever its loss is multiplied by."""
     loss = StylizationLoss(
-        vgg16([*LAYERS, "relu2_2"]), painting, "relu2_2", normalize_gradients=normalize
+        vgg16([*LAYERS, "relu2_2"]), painting, LAYERS, "relu2_2", normalize_gradients=normalize
     )
     seen = batch(5, 32, 2).float() / 255
     pictures = torch.rand(2, 3, 32, 32, requires_grad=True)

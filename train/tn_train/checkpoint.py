@@ -178,6 +178,7 @@ def _check(checkpoint: Checkpoint) -> None:
         "training.octaves": training.octaves >= 1,
         "training.detail_weight": 0 <= training.detail_weight < math.inf,
         "training.weights": all(0 <= each < math.inf for each in training.weights.values()),
+        "training.style_weight": 0 <= training.style_weight < math.inf,
         "training.content_weight": 0 <= training.content_weight < math.inf,
         "training.variation_weight": 0 <= training.variation_weight < math.inf,
         "content": (checkpoint.content is None) == (checkpoint.config.kind == "texture"),

@@ -95,13 +95,18 @@ class TrainingConfig:
     """Of the loss of the finest structure; see `losses.DetailLoss`."""
     averaging: float = 0.98
     """Of the weights over the steps: what is evaluated and kept is this exponential average."""
+    normalize_gradients: bool = True
+    """Divide the gradient of each layer by its norm (the authors' code,
+    TextureLoss:updateGradInput)."""
     weights: dict[str, float] = field(default_factory=dict)
-    """Of layers, 1 where none is given: how hard each pulls. The gradient of each layer is divided
-    by its norm first (the authors' code, TextureLoss:updateGradInput)."""
+    """Factors of the gradients of layers, 1 where none is given."""
+    style_weight: float = 1.0
+    """Weight of the style losses of a stylisation. Without normalised gradients, their sum is
+    divided by that of photos first; see `StyleTask`."""
     content_layer: str = "relu4_2"
-    """Of the descriptor, where stylised photos must resemble their photos; not of textures."""
+    """Layer of the descriptor where stylised photos must resemble their photos."""
     content_weight: float = 0.0
-    """Of the content loss; beside normalised gradients of the style it is large."""
+    """Weight of the content loss; beside normalised gradients of the style it is large."""
     variation_weight: float = 0.0
     """Of the total variation of stylised photos."""
     range_weight: float = 1000.0

@@ -14,7 +14,7 @@ range_penalty       pictures -> penalty
 total_variation     pictures -> penalty
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -58,24 +58,26 @@ class _GramDistance(torch.autograd.Function):
         features: Tensor,
         target: Tensor,
         scale: Tensor,
-        strength: float | None,
+        strength: float,
+        normalize: bool,
     ) -> Tensor:
         difference = gram_matrix(features) - target
         ctx.save_for_backward(features, difference, scale)
-        ctx.strength = strength
+        ctx.strength, ctx.normalize = strength, normalize
         distance: Tensor = difference.square().mean() / scale
         return distance
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:  # noqa: ANN401
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         features, difference, scale = ctx.saved_tensors
         (above,) = gradients
         factor = 4 * above / (difference.numel() * scale * features[0].numel())
         n, c, h, w = features.shape
-        gradient = (_pixels(features) @ (factor * difference)).view(n, h, w, c).permute(0, 3, 1, 2)
-        if ctx.strength is not None:
+        product = _pixels(features) @ (factor * ctx.strength * difference)
+        gradient = product.view(n, h, w, c).permute(0, 3, 1, 2)
+        if ctx.normalize:
             gradient = _normalized(gradient, ctx.strength)
-        return gradient.to(features.dtype), None, None, None
+        return gradient.to(features.dtype), None, None, None, None
 
 
 def _normalized(gradient: Tensor, strength: float) -> Tensor:
@@ -123,9 +125,9 @@ class StyleLoss(nn.Module):
     def __init__(self, target: Tensor, *, normalize_gradients: bool, strength: float = 1.0) -> None:
         """Keep the target, the exemplar's float32 Gram matrix (1, C, C).
 
-        Where gradients are normalised, the one that flows back into the features gets an L1 norm of
-        `strength`; the loss itself is the same. What reaches the features from deeper layers is
-        added to it as it is.
+        The gradient that flows back into the features is multiplied by `strength`; where gradients
+        are normalised, it gets an L1 norm of `strength`. The loss itself stays the same. What
+        reaches the features from deeper layers is added to it as it is.
         """
         super().__init__()
         self.target = nn.Buffer(target)
@@ -135,9 +137,8 @@ class StyleLoss(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Return the loss, a float32 scalar, of features (N, C, H, W) of any floating type."""
-        strength = self.strength if self.normalize_gradients else None
         return _GramDistance.apply(  # type: ignore[no-untyped-call, no-any-return]
-            features, self.target, self.scale, strength
+            features, self.target, self.scale, self.strength, self.normalize_gradients
         )
 
 
@@ -151,7 +152,7 @@ class TextureLoss(nn.Module):
         *,
         normalize_gradients: bool,
         weights: Mapping[str, float] = MappingProxyType({}),
-        content: str = "",
+        layers: Sequence[str] = (),
     ) -> None:
         """Measure the exemplar.
 
@@ -159,8 +160,8 @@ class TextureLoss(nn.Module):
             descriptor: with the layers to compare.
             exemplar: float32 (1, 3, H, W), RGB in [0, 1].
             normalize_gradients: of each layer.
-            weights: strengths of the normalised gradients, by name of a layer; 1 if not given.
-            content: a layer of the descriptor that is left out.
+            weights: strengths of the gradients, by name of a layer; 1 if not given.
+            layers: those of the descriptor to compare; all if not given.
         """
         super().__init__()
         self.descriptor = descriptor
@@ -174,7 +175,7 @@ class TextureLoss(nn.Module):
                     strength=weights.get(name, 1.0),
                 )
                 for name, feature in features.items()
-                if name != content
+                if name in (layers or features)
             }
         )
 
@@ -191,7 +192,7 @@ class OctavesLoss(nn.Module):
     """The texture loss of pictures reduced to 1/2, 1/4 ... of their size, all layers added up.
 
     A departure: the descriptor sees twice as far in each (Snelgrove 2017, "High-Resolution
-    Multi-Scale Neural Texture Synthesis"). Gradients are normalised.
+    Multi-Scale Neural Texture Synthesis").
     """
 
     def __init__(
@@ -199,8 +200,10 @@ class OctavesLoss(nn.Module):
         descriptor: Descriptor,
         exemplar: Tensor,
         octaves: int,
+        *,
+        normalize_gradients: bool,
         weights: Mapping[str, float] = MappingProxyType({}),
-        content: str = "",
+        layers: Sequence[str] = (),
     ) -> None:
         """Measure the exemplar, at as many octaves below its own as asked for, and as it has."""
         super().__init__()
@@ -212,9 +215,9 @@ class OctavesLoss(nn.Module):
             TextureLoss(
                 descriptor,
                 F.avg_pool2d(exemplar, scale),
-                normalize_gradients=True,
+                normalize_gradients=normalize_gradients,
                 weights=weights,
-                content=content,
+                layers=layers,
             )
             for scale in self.scales
         )
@@ -282,6 +285,7 @@ class StylizationLoss(nn.Module):
         self,
         descriptor: Descriptor,
         painting: Tensor,
+        layers: Sequence[str],
         content: str,
         *,
         normalize_gradients: bool,
@@ -290,9 +294,10 @@ class StylizationLoss(nn.Module):
         """Measure the painting.
 
         Args:
-            descriptor: its layers are those of the style, and the content's.
+            descriptor: with the layers of the style and the content's.
             painting: float32 (1, 3, H, W), RGB in [0, 1].
-            content: the layer of the content loss, of which no style is taken.
+            layers: those of the style.
+            content: the layer of the content loss; it may be one of the style's.
             normalize_gradients: of the style; the content's is left alone, as in the authors' code.
             weights: as for `TextureLoss`.
         """
@@ -304,7 +309,7 @@ class StylizationLoss(nn.Module):
             painting,
             normalize_gradients=normalize_gradients,
             weights=weights,
-            content=content,
+            layers=layers,
         )
 
     @torch.no_grad()

@@ -74,22 +74,31 @@ class StyleTask:
         self.training = training
         self.device = painting.device
         self.arithmetic = fast_arithmetic(painting.device)
-        content = training.content_layer
+        layers, content = training.layers, training.content_layer
         with exact_convolutions():
-            self.exact = StylizationLoss(descriptor, painting, content, normalize_gradients=False)
+            self.exact = StylizationLoss(
+                descriptor, painting, layers, content, normalize_gradients=False
+            )
             self.exact_octaves = OctavesLoss(
-                descriptor, painting, training.octaves, content=content
+                descriptor, painting, training.octaves, normalize_gradients=False, layers=layers
             )
             self.held_target = self.exact.target(self._to_device(held))
+            self.style_weight = self._style_weight(self._to_device(held))
         self.loss = StylizationLoss(
             descriptor.computing(self.arithmetic),
             painting,
+            layers,
             content,
-            normalize_gradients=True,
+            normalize_gradients=training.normalize_gradients,
             weights=training.weights,
         )
         self.octaves = OctavesLoss(
-            self.loss.descriptor, painting, training.octaves, training.weights, content
+            self.loss.descriptor,
+            painting,
+            training.octaves,
+            normalize_gradients=training.normalize_gradients,
+            weights=training.weights,
+            layers=layers,
         )
         self.detail = DetailLoss(painting, training.detail_weight)
         self.painting = painting
@@ -112,6 +121,20 @@ class StyleTask:
         photos = self._to_device(next(self.batches).float() / 255)
         target = self._target(self.rounds.number(moment.step), photos)
         return self.forward(generator, self._join(generator, photos, rng), target)
+
+    @torch.no_grad()
+    def _style_weight(self, photos: Tensor) -> float:
+        """Return the factor of the style losses in the objective.
+
+        It is divided by what photos themselves have: paintings that are far from photos would
+        outweigh the content otherwise. A normalised gradient has the same size anyway.
+        """
+        if self.training.normalize_gradients:
+            return self.training.style_weight
+        style, _ = self.exact(photos, self.held_target)
+        losses = style | self.exact_octaves(photos)
+        unpainted: float = sum(loss.item() for loss in losses.values())
+        return self.training.style_weight / unpainted
 
     def _begin(self, stage: Stage, step: int) -> None:
         """Let the next batches be those of a stage, from a step on."""
@@ -155,7 +178,7 @@ class StyleTask:
         pictures = pictures.float()
         style, content = self.loss(pictures, target)
         style |= self.octaves(pictures)
-        objective = sum(style.values(), training.content_weight * content)
+        objective = self.style_weight * sum(style.values()) + training.content_weight * content
         objective = objective + training.range_weight * range_penalty(pictures)
         if training.detail_weight:
             objective = objective + self.detail(pictures)

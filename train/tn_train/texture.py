@@ -39,7 +39,9 @@ class TextureTask:
         self.arithmetic = fast_arithmetic(exemplar.device)
         with exact_convolutions():
             self.exact = TextureLoss(descriptor, exemplar, normalize_gradients=False)
-            self.exact_octaves = OctavesLoss(descriptor, exemplar, training.octaves)
+            self.exact_octaves = OctavesLoss(
+                descriptor, exemplar, training.octaves, normalize_gradients=False
+            )
         self.loss = TextureLoss(
             descriptor.computing(self.arithmetic),
             exemplar,
@@ -47,7 +49,11 @@ class TextureTask:
             weights=training.weights,
         )
         self.octaves = OctavesLoss(
-            self.loss.descriptor, exemplar, training.octaves, training.weights
+            self.loss.descriptor,
+            exemplar,
+            training.octaves,
+            normalize_gradients=True,
+            weights=training.weights,
         )
         self.detail = DetailLoss(exemplar, training.detail_weight)
         self.exemplar = exemplar
