@@ -27,6 +27,11 @@ REFERENCE_PIXELS = 2**18
 """Of a square picture: what is measured for the statistics that all tiles of a photo share is no
 more work. A megapixel takes more memory than all else, and the pictures are alike to the eye."""
 
+ONE_RUN_PIXELS = {"cpu": REFERENCE_PIXELS, "cuda": 4 * REFERENCE_PIXELS}
+"""By provider, of a square photo: the largest that is painted in the run that measures it. A larger
+one gets a session of its own, which takes half the time per pixel. On the CPU it opens in tens of
+milliseconds; on CUDA that costs more, and a run less."""
+
 BLENDED_PIXELS = 2**19
 """So many are blended with the photo at once, in numbers of 64 bits."""
 
@@ -46,7 +51,7 @@ class Options:
     """
 
     seed: int = 0
-    """Of the noise, int64."""
+    """Of the noise, int64; without effect on a model that takes none."""
     strength: float = 1.0
     """From 0, the photo, to 1, the stylised picture."""
     keep_colors: bool = False
@@ -83,7 +88,8 @@ def stylize(
     Args:
         model: of kind style.
         photo: uint8 or uint16 (H, W, 3 or 4), sRGB; a fourth channel, alpha, is kept as it is.
-        seed: of the noise, int64.
+        seed: of the noise, int64; without effect on a model that takes none (`takes_seed` of its
+            spec).
         strength: 0 to 1: photo + strength * (stylised - photo).
         keep_colors: add the change of luma (Rec. 601) to all channels of the photo: the luminance
             transfer of Gatys et al., "Preserving Color in Neural Artistic Style Transfer" (2016).
@@ -194,7 +200,7 @@ def _paintings(
     """Yield uint8 (rows, width, 3), sRGB: the stylised photo at its own size."""
     size = photo.height, photo.width
     seen = _scaled(size, 1 / options.stroke_scale)
-    painter = Painter(model, options.seed, seen, _statistics(model, photo, options.seed, seen))
+    painter = _painter(model, photo, options.seed, seen)
     painting = painter.paint(_rows(photo, seen), progress)
     if seen == size:
         yield from painting
@@ -215,37 +221,33 @@ def _rows(photo: Photo, size: Size) -> Rows:
     return photo.srgb if size == own else Scroll(resampled(photo.srgb, own, size))
 
 
-def _statistics(model: Model, photo: Photo, seed: int, seen: Size) -> NDArray[np.float32] | None:
-    """Measure what all tiles share, float32 (1, C, 2), on a picture that fits one run.
+def _painter(model: Model, photo: Photo, seed: int, seen: Size) -> "Painter":
+    """Decide how a photo is painted: in one run, or in tiles that share their statistics."""
+    normalized = model.spec.normalized_channels and model.statistics is None
+    if normalized and _reduction(model, seen, ONE_RUN_PIXELS[model.provider]) == 1:
+        return Painter(model, seed, seen, tile=max(seen) + model.spec.stride)
+    if normalized:
+        model = model.given(_measured(model, photo, seed, seen))
+    return Painter(model, seed, seen, TILE)
 
-    A photo that fits one run itself needs no measuring before it is painted: (0, C, 2).
-    """
-    channels = model.spec.normalized_channels
-    if not channels:
-        return None
-    reduction = _reduction(seen, 2 * (model.spec.halo + model.spec.stride))
-    if reduction == 1:
-        return np.empty((0, channels, 2), np.float32)
-    height, width = _scaled(seen, reduction)
+
+def _measured(model: Model, photo: Photo, seed: int, seen: Size) -> NDArray[np.float32]:
+    """Measure what all tiles share, float32 (C, 2), on a picture that fits one run."""
+    height, width = _scaled(seen, _reduction(model, seen, REFERENCE_PIXELS))
     whole = Window(0, 0, height, width)
     content = _rows(photo, (height, width))(0, height)
-    own = np.empty((0, channels, 2), np.float32)
-    measured = model.measure(**_inputs(content, whole, whole, seed), statistics=own)
-    if measured.shape != (1, channels, 2):
-        raise ModelError(
-            f"{model.path} returned statistics {measured.shape}, not {(1, channels, 2)}"
-        )
-    return measured
+    return model.measure(**_inputs(model, content, whole, whole, seed))
 
 
-def _reduction(size: Size, around: int) -> float:
-    """Return the factor, at most 1, by which a picture becomes no more work than the reference.
+def _reduction(model: Model, size: Size, pixels: int) -> float:
+    """Return the factor, at most 1, by which a picture becomes no more work than a square one.
 
-    The work is that of the area with `around` pixels more on each axis, which narrow pictures have
-    most of.
+    The work is that of the area with the surroundings of a window, which narrow pictures have most
+    of.
     """
+    around = 2 * (model.spec.halo + model.spec.stride)
     height, width = size
-    most = (REFERENCE_PIXELS**0.5 + around) ** 2
+    most = (pixels**0.5 + around) ** 2
     if (height + around) * (width + around) <= most:
         return 1.0
     area, edges = height * width, around * (height + width)
@@ -259,15 +261,8 @@ class Painter:
     model: Model
     seed: int
     size: Size
-    statistics: NDArray[np.float32] | None
-    """(1, C, 2), shared by all tiles; (0, C, 2) for a picture that is painted whole, by its own;
-    None for a model without normalised channels."""
-
-    @property
-    def tile(self) -> int:
-        """Pixels, the largest side of a tile."""
-        whole = self.statistics is not None and not len(self.statistics)
-        return max(self.size) + self.model.spec.stride if whole else TILE
+    tile: int
+    """Pixels, the largest side of a tile."""
 
     def paint(self, rows: Rows, progress: Progress | None = None) -> Iterator[Pixels]:
         """Yield the stylised picture, uint8 (rows, width, 3), from top to bottom."""
@@ -297,10 +292,7 @@ class Painter:
         return max(0, start - halo), min(end, start + length + halo)
 
     def _tile(self, content: Pixels, part: Window, tile: Window) -> Pixels:
-        inputs = _inputs(content, part, tile, self.seed)
-        if self.statistics is not None:
-            inputs["statistics"] = self.statistics
-        image = self.model.run(**inputs)
+        image = self.model.run(**_inputs(self.model, content, part, tile, self.seed))
         expected = (1, tile.height, tile.width, 3)
         if image.shape != expected:
             raise ModelError(f"{self.model.path} returned shape {image.shape}, not {expected}")
@@ -309,16 +301,18 @@ class Painter:
 
 
 def _inputs(
-    content: Pixels, part: Window, tile: Window, seed: int
+    model: Model, content: Pixels, part: Window, tile: Window, seed: int
 ) -> dict[str, NDArray[np.generic]]:
     """Return the contract's inputs; `content` is the part of the picture, which holds the tile."""
     window = (tile.y - part.y, tile.x - part.x, tile.height, tile.width)
-    return {
+    inputs: dict[str, NDArray[np.generic]] = {
         "content": np.ascontiguousarray(content[None]),
         "window": np.array(window, np.int64),
         "origin": np.array((part.y, part.x), np.int64),
-        "seed": np.array([seed], np.int64),
     }
+    if model.spec.takes_seed:
+        inputs["seed"] = np.array([seed], np.int64)
+    return inputs
 
 
 # Back to the photo's own colours

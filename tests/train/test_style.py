@@ -69,7 +69,14 @@ def begun(fresh: Checkpoint) -> Checkpoint:
 
 
 def with_norm(checkpoint: Checkpoint, norm: str) -> Checkpoint:
-    return dataclasses.replace(checkpoint, config=dataclasses.replace(checkpoint.config, norm=norm))
+    """Return a run of a generator like one of the presets: only with BatchNorm it takes noise."""
+    return dataclasses.replace(checkpoint, config=config_of(norm))
+
+
+def config_of(norm: str) -> GeneratorConfig:
+    if norm == "batch":
+        return CONFIG
+    return dataclasses.replace(CONFIG, norm=norm, noise_channels=0, slope=0.0)
 
 
 def finished(checkpoint: Checkpoint, task: StyleTask, report=lambda _: None) -> Run:
@@ -80,7 +87,7 @@ def finished(checkpoint: Checkpoint, task: StyleTask, report=lambda _: None) -> 
 
 def new_generator(norm: str = "batch") -> Generator:
     torch.manual_seed(0)
-    return Generator(dataclasses.replace(CONFIG, norm=norm))
+    return Generator(config_of(norm))
 
 
 def saved(run: Run, path) -> dict:

@@ -29,17 +29,27 @@ class GeneratorConfig:
     branch: int = 8
     """Channels that each level's own noise is turned into before it joins the coarser result."""
     noise_channels: int = 3
+    """Noise at each level; a style may have 0, and sees the photo alone."""
     content_channels: int = 0
-    """Of the photo, which joins the noise of every level: 3 for stylisation, 0 for textures."""
+    """Channels of the photo at each level, before those of the noise: 3 for a style, 0 for a
+    texture."""
     norm: Literal["batch", "instance"] = "batch"
     """The paper's, or that of its follow-up (arXiv 1607.08022), which is for stylisation."""
     join_norm: bool = True
     """A norm on both branches right before each concatenation."""
+    slope: float = 0.01
+    """LeakyReLU's slope for negative numbers; 0 is ReLU. 0.01 is the default of Torch7's
+    `nn.LeakyReLU`, which the authors' pyramid.lua uses."""
 
     @property
     def kind(self) -> Kind:
         """What such a generator makes."""
         return "style" if self.content_channels else "texture"
+
+    @property
+    def input_channels(self) -> int:
+        """Channels of the photo and of the noise at each level."""
+        return self.content_channels + self.noise_channels
 
     @property
     def levels(self) -> int:
@@ -196,6 +206,19 @@ FAITHFUL = TrainingConfig(
     detail_weight=0.0,
 )
 
+INSTANCE = GeneratorConfig(
+    widths=(16, 32, 32, 48, 32),
+    branch=16,
+    noise_channels=0,
+    content_channels=3,
+    norm="instance",
+    join_norm=False,
+    slope=0.0,
+)
+"""The photo alone: the authors' code for instance normalisation has noise for textures only, and in
+a style it shows as speckle in skies. ReLU is that code's, too. ONNX Runtime computes it faster than
+LeakyReLU, and channels in multiples of 16 faster than others."""
+
 STYLE = TrainingConfig(
     stages=(Stage(1.0, 256, 1),),
     learning_rate=0.02,
@@ -207,12 +230,7 @@ STYLE = TrainingConfig(
 PRESETS: dict[Kind, dict[str, Preset]] = {
     "texture": {"funnel": Preset(FUNNEL), "paper": Preset(training=FAITHFUL)},
     "style": {
-        "instance": Preset(
-            GeneratorConfig(
-                widths=(16, 32, 32, 48, 32), content_channels=3, norm="instance", join_norm=False
-            ),
-            STYLE,
-        ),
+        "instance": Preset(INSTANCE, STYLE),
         "paper": Preset(
             GeneratorConfig(widths=(48, 40, 32, 24, 16, 8), content_channels=3),
             TrainingConfig(

@@ -12,30 +12,34 @@ EPS = 1e-5
 
 
 class Statistics:
-    """Mean and variance of normalised channels, on their way through a network."""
+    """Mean and variance of the normalised channels of a network, given or measured as it runs."""
 
     def __init__(self, given: Tensor | None = None) -> None:
         """Take what is given, if it is.
 
         Args:
-            given: float32 (M, C, 2), of all C channels in the order of computation; M is the number
-                of pictures, or 0 for what the pictures themselves have.
+            given: float32 (C, 2), of all C channels in the order of computation, shared by all
+                pictures; None to measure each picture's own.
         """
         self.given = given
-        self.measured: list[Tensor] = []
+        self.used: list[Tensor] = []
+        """Of each norm so far, (N, c, 2)."""
 
-    def chosen(self, measured: Tensor) -> Tensor:
-        """Return the statistics to use in place of (N, c, 2) of the next c channels."""
-        done = sum(each.shape[1] for each in self.measured)
-        self.measured.append(measured)
+    def of(self, window: Tensor) -> Tensor:
+        """Return the statistics of the next norm, (N, c, 2), for its window (N, c, H, W)."""
+        pictures, channels = window.shape[:2]
         if self.given is None:
-            return measured
-        pictures, channels, _ = measured.shape
-        return torch.cat([self.given[:, done : done + channels], measured])[:pictures]
+            variance, mean = torch.var_mean(window, dim=(2, 3), correction=0)
+            statistics = torch.stack([mean, variance], dim=2)
+        else:
+            done = sum(each.shape[1] for each in self.used)
+            statistics = self.given[done : done + channels].expand(pictures, -1, -1)
+        self.used.append(statistics)
+        return statistics
 
     def all(self) -> Tensor:
-        """Return what was measured, float32 (N, C, 2)."""
-        return torch.cat(self.measured, dim=1)
+        """Return the statistics of all norms, float32 (N, C, 2)."""
+        return torch.cat(self.used, dim=1)
 
 
 class InstanceNorm(nn.Module):
@@ -57,8 +61,7 @@ class InstanceNorm(nn.Module):
         x = x.float()
         margin = self.margin
         window = x[..., margin:-margin, margin:-margin] if margin else x
-        variance, mean = torch.var_mean(window, dim=(2, 3), correction=0)
-        mean, variance = statistics.chosen(torch.stack([mean, variance], dim=2)).unbind(2)
+        mean, variance = statistics.of(window).unbind(2)
         scale = self.weight * torch.rsqrt(variance + EPS)  # (N, C)
         shift = self.bias - mean * scale
         return x * scale[..., None, None] + shift[..., None, None]
