@@ -91,7 +91,8 @@ def _correlation(features: Tensor) -> Tensor:
     pixels = pixels - pixels.mean(dim=1, keepdim=True)
     norms = pixels.norm(dim=1, keepdim=True)
     pixels = pixels / (norms + AT_REST * norms.mean() + 1e-12)
-    return (pixels @ pixels.T).fill_diagonal_(0)
+    correlations: Tensor = pixels @ pixels.T
+    return correlations.fill_diagonal_(0)
 
 
 def _quarter(picture: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ def norm(channels=4, margin=0):
     module = InstanceNorm(channels, margin)
     module.weight.data.uniform_(0.5, 2)
     module.bias.data.uniform_(-1, 1)
-    return module.requires_grad_(requires_grad=False)
+    return module.requires_grad_(requires_grad=False).eval()
 
 
 def features(channels=4, side=12):
@@ -53,6 +53,23 @@ def test_the_margin_is_normalised_but_not_measured():
     other = module(torch.where(halo, 100 * x, x), Statistics())
     assert torch.equal(other[~halo], y[~halo])
     assert not torch.isclose(other[halo], y[halo]).any()
+
+
+@pytest.mark.parametrize("margin", [0, MARGIN])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_in_training_it_has_the_same_values_and_the_gradient_of_the_formula(margin, layout):
+    module = norm(margin=margin).requires_grad_()
+    x = features().to(memory_format=layout).requires_grad_()
+    wanted = (x, module.weight, module.bias)
+    above = torch.randn_like(x)
+    expected = module.eval()(x, Statistics())
+    found = module.train()(x, Statistics())
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    gradients = torch.autograd.grad(found, wanted, above)
+    for gradient, reference in zip(
+        gradients, torch.autograd.grad(expected, wanted, above), strict=True
+    ):
+        torch.testing.assert_close(gradient, reference, rtol=1e-3, atol=1e-4)
 
 
 def test_given_statistics_are_used_for_all_pictures():

@@ -4,6 +4,9 @@ y = (x - mean) / sqrt(variance + eps) * weight + bias, mean and variance over th
 picture and channel, in training and afterwards (Ulyanov et al. 2016, arXiv 1607.08022, equation 4).
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -60,8 +63,71 @@ class InstanceNorm(nn.Module):
         """Return the same shape, float32, of (N, C, H, W) of any floating type."""
         x = x.float()
         margin = self.margin
-        window = x[..., margin:-margin, margin:-margin] if margin else x
+        if self.training:
+            return _Normalization.apply(  # type: ignore[no-untyped-call, no-any-return]
+                x, self.weight, self.bias, margin
+            )
+        window = _inside(x, margin)
         mean, variance = statistics.of(window).unbind(2)
         scale = self.weight * torch.rsqrt(variance + EPS)  # (N, C)
         shift = self.bias - mean * scale
         return x * scale[..., None, None] + shift[..., None, None]
+
+
+class _Normalization(torch.autograd.Function):
+    """The same by PyTorch's kernels of batch normalisation, picture by picture.
+
+    They read the memory once where single operations read it five times: with its gradient, the
+    norm takes 0.4 of the time.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, margin: int) -> Tensor:  # noqa: ANN401 - torch's own
+        normed, ctx.statistics = [], []
+        for picture in torch.split(x, 1):
+            window = _inside(picture, margin)
+            _, mean, inverse = torch.native_batch_norm(
+                window, None, None, None, None, training=True, momentum=0.0, eps=EPS
+            )
+            variance = inverse**-2 - EPS
+            y, _, _ = torch.native_batch_norm(
+                picture, weight, bias, mean, variance, training=False, momentum=0.0, eps=EPS
+            )
+            normed.append(y)
+            ctx.statistics.append((mean, variance, inverse))
+        ctx.margin = margin
+        ctx.save_for_backward(x, weight)
+        return _joined(normed)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+        """Return the gradients of x, weight and bias.
+
+        With fixed statistics they are batch normalisation's. The statistics depend on the window:
+        its pixels get the rest.
+        """
+        (above,) = gradients
+        x, weight = ctx.saved_tensors
+        parts: list[tuple[Tensor, Tensor, Tensor]] = []
+        pictures = zip(torch.split(x, 1), torch.split(above, 1), ctx.statistics, strict=True)
+        for picture, gradient, (mean, variance, inverse) in pictures:
+            fixed, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
+                gradient, picture, weight, mean, variance, None, None, False, EPS, [True] * 3
+            )
+            window = _inside(picture, ctx.margin)
+            scale = weight * inverse / window[0, 0].numel()
+            slope = -scale * inverse * of_weight
+            offset = -scale * of_bias - slope * mean
+            inner = _inside(fixed, ctx.margin)
+            inner.addcmul_(window, slope[:, None, None]).add_(offset[:, None, None])
+            parts.append((fixed, of_weight, of_bias))
+        of_x, of_weights, of_biases = zip(*parts, strict=True)
+        return _joined(of_x), sum(of_weights), sum(of_biases), None
+
+
+def _inside(x: Tensor, margin: int) -> Tensor:
+    return x[..., margin:-margin, margin:-margin] if margin else x
+
+
+def _joined(pictures: Sequence[Tensor]) -> Tensor:
+    return torch.cat(list(pictures)) if len(pictures) > 1 else pictures[0]
