@@ -318,9 +318,8 @@ def test_the_style_s_gradient_is_normalised_and_the_content_s_is_not(painting, n
     assert set(layers) == set(LAYERS)  # and nothing of the content's layer
     factor = 1 if normalize else 10
     for layer in layers.values():
-        torch.testing.assert_close(
-            gradient(10 * layer, pictures), factor * gradient(layer, pictures)
-        )
+        ten, one = gradient(10 * layer, pictures), gradient(layer, pictures)
+        assert (ten - factor * one).norm() < 1e-4 * ten.norm()
     torch.testing.assert_close(gradient(10 * content, pictures), 10 * gradient(content, pictures))
 
     features = loss.descriptor(pictures)["relu2_2"]
