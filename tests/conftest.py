@@ -24,7 +24,7 @@ for number in (getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr
 
 TINY = GeneratorConfig(widths=(12, 16, 8))
 TINY_STYLE = dataclasses.replace(TINY, content_channels=3)
-TINY_INSTANCE = dataclasses.replace(TINY_STYLE, norm="instance")
+TINY_INSTANCE = dataclasses.replace(TINY_STYLE, norm="instance", noise_channels=0, slope=0.0)
 
 
 def untrained(config: GeneratorConfig) -> Generator:

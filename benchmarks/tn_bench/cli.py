@@ -190,6 +190,11 @@ def speed(
             f"{size:5} px  {measured.speedup(size):.2f} times faster, "
             f"{measured.share_of_peak(size):.0%} of the peak"
         )
+    if measured.sharing:
+        console.result(
+            f"a large photo before its first tile: {measured.sharing.measuring * 1000:.0f} ms to "
+            f"measure it, {measured.sharing.opening * 1000:.0f} ms to open its session"
+        )
     console.result(f"noise and pixels: {measured.noise_share:.1%} of the program")
     console.result(
         f"peak: {measured.gemm_gflops:.0f} GFLOP/s in an fp32 matrix product; "

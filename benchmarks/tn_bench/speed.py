@@ -50,6 +50,16 @@ class Timing:
 
 
 @dataclass(frozen=True)
+class Sharing:
+    """What a photo costs before its first tile, if all tiles share its statistics; in seconds."""
+
+    measuring: float
+    """Of the photo, reduced."""
+    opening: float
+    """Of the session that has the statistics as constants."""
+
+
+@dataclass(frozen=True)
 class Speed:
     """Everything that `measure` found about one generator on one machine."""
 
@@ -60,6 +70,8 @@ class Speed:
     noise_share: float
     """Of the time of a 512 px window, what noise, photo and pixels take in the program, which the
     network alone does not."""
+    sharing: Sharing | None
+    """A part of `timings` where a photo is larger than one run; None: tiles share nothing."""
 
     @property
     def sizes(self) -> list[int]:
@@ -110,9 +122,11 @@ def measure(
         timings = [timing for size in sizes for timing in _compare(size, paths, rounds, report)]
         report("noise")
         shares = [_in_process(_noise_share, checkpoint, model, core) for _ in range(rounds)]
+        report("statistics")
+        sharing = _in_process(_sharing, model)
         report("matrix product")
         gflops = [_in_process(_gemm_gflops) for _ in range(rounds)]
-    return Speed(max(gflops), mac_per_pixel, tuple(timings), statistics.median(shares))
+    return Speed(max(gflops), mac_per_pixel, tuple(timings), statistics.median(shares), sharing)
 
 
 def _compare(
@@ -137,16 +151,14 @@ def _in_process(function: Callable[..., T], *arguments: object) -> T:
 
 def _export(checkpoint: Path, model: Path, core: Path) -> float:
     """Write the model and its core graph; return the network's multiplications per pixel."""
-    import onnx_ir as ir
-
-    from tn_export.convert import core_graph
-    from tn_export.model import export
+    from tn_export.core import core_model
+    from tn_export.model import export, serialized
     from tn_train import checkpoint as checkpoints
 
     loaded = checkpoints.load(checkpoint)
     export(loaded, model)
     generator = loaded.generator()
-    core.write_bytes(ir.to_proto(core_graph(generator)).SerializeToString())
+    core.write_bytes(serialized(core_model(generator)))
     side = 8 * generator.config.stride
     once, twice, thrice = (_operations(generator, side * factor) for factor in (1, 2, 3))
     # A window costs a + b side + c side^2 with its halo; the second difference is 2 c side^2.
@@ -210,9 +222,10 @@ def _pytorch(path: Path, size: int) -> Callable[[], object]:
 
 
 def _noise_share(checkpoint: Path, model: Path, core: Path) -> float:
-    """Time the program and its core in turns on one window."""
+    """Time the program and its core in turns on one window, with statistics given."""
     import numpy as np
 
+    from tn_runtime.folding import default_statistics, offsets, with_statistics
     from tn_runtime.providers import onnxruntime
     from tn_train.checkpoint import load
 
@@ -220,28 +233,47 @@ def _noise_share(checkpoint: Path, model: Path, core: Path) -> float:
     shapes = generator.input_shapes(1, NOISE_WINDOW, NOISE_WINDOW)
     rng = np.random.default_rng(0)
     noise = {f"level_{k}": rng.random(shape, np.float32) for k, shape in enumerate(shapes)}
-    window = {"seed": [0], "origin": [0, 0]}
     if generator.config.kind == "style":
-        window["window"] = [0, 0, NOISE_WINDOW, NOISE_WINDOW]
+        request = _style_request(NOISE_WINDOW, seed=generator.config.noise_channels > 0)
     else:
-        window |= {"size": [NOISE_WINDOW] * 2, "period": [0, 0]}
-    request: dict[str, Any] = {name: np.array(value, np.int64) for name, value in window.items()}
-    if generator.config.kind == "style":
-        request["content"] = _photo(NOISE_WINDOW)[None]
-    if channels := generator.normalized_channels:
-        own = {"statistics": np.empty((0, channels, 2), np.float32)}
-        noise |= own
-        request |= own
-    ort = onnxruntime()
-    whole, inner = (
-        ort.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
-        for path in (model, core)
-    )
+        values = {"seed": [0], "origin": [0, 0], "size": [NOISE_WINDOW] * 2, "period": [0, 0]}
+        request = {name: np.array(value, np.int64) for name, value in values.items()}
+    ort, channels = onnxruntime(), generator.normalized_channels
+
+    def opened(path: Path) -> Any:  # noqa: ANN401 - untyped package
+        data = path.read_bytes()
+        if channels:
+            data = with_statistics(data, default_statistics(channels), *offsets(data, channels))
+        return ort.InferenceSession(data, providers=["CPUExecutionProvider"])
+
+    whole, inner = opened(model), opened(core)
     ratios = []
     for _ in range(10):
         outside = _seconds(lambda: whole.run(None, request))
         ratios.append(1 - _seconds(lambda: inner.run(None, noise)) / outside)
     return statistics.median(ratios)
+
+
+def _style_request(size: int, *, seed: bool) -> dict[str, Any]:
+    """Return the inputs of a style for a whole square photo."""
+    import numpy as np
+
+    values = {"window": [0, 0, size, size], "origin": [0, 0]} | ({"seed": [0]} if seed else {})
+    request: dict[str, Any] = {name: np.array(value, np.int64) for name, value in values.items()}
+    return request | {"content": _photo(size)[None]}
+
+
+def _sharing(model: Path) -> Sharing | None:
+    from tn_runtime import load
+    from tn_runtime.stylization import REFERENCE_PIXELS
+
+    loaded = load(model, provider="cpu")
+    if not loaded.spec.normalized_channels:
+        return None
+    request = _style_request(int(REFERENCE_PIXELS**0.5), seed=loaded.spec.takes_seed)
+    measured = loaded.measure(**request)
+    measuring = _median_seconds(lambda: loaded.measure(**request))
+    return Sharing(measuring, opening=_median_seconds(lambda: loaded.given(measured)))
 
 
 def _gemm_gflops() -> float:

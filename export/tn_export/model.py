@@ -1,4 +1,4 @@
-"""From a checkpoint to a model file: convert, wrap, prove, describe, write."""
+"""From a checkpoint to a model file: write the graph, wrap, prove, describe, write."""
 
 import dataclasses
 import os
@@ -7,13 +7,14 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 
-from tn_export.convert import core_graph
+from tn_export.core import core_model
 from tn_export.noise import SCHEME
 from tn_export.program import style_program, texture_program
 from tn_export.verify import prove
 from tn_runtime.files import atomic
+from tn_runtime.folding import offsets
 from tn_runtime.session import load
-from tn_runtime.spec import METADATA_KEY, GeneratorSpec, ModelSpec, Parity, Training
+from tn_runtime.spec import FORMATS, METADATA_KEY, GeneratorSpec, ModelSpec, Parity, Training
 from tn_runtime.version import __version__
 from tn_train.checkpoint import Checkpoint
 from tn_train.generator import Generator
@@ -32,22 +33,30 @@ def export(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> ModelSpec:
     """
     with atomic(path) as temporary:
         generator = checkpoint.generator()
-        core = core_graph(generator)
-        core_bytes = ir.to_proto(core).SerializeToString()
-        program = PROGRAMS[generator.config.kind](core, generator)
-        parity = prove(generator, core_bytes, ir.to_proto(program).SerializeToString())
-        spec = _spec(checkpoint, generator, Path(path).stem, parity)
-        program.metadata_props[METADATA_KEY] = spec.to_json()
+        program = PROGRAMS[generator.config.kind](generator)
         program.producer_name, program.producer_version = "texture-networks", __version__
-        proto = ir.to_proto(program)
-        onnx.checker.check_model(proto, full_check=True)
-        temporary.write_bytes(proto.SerializeToString())
+        data = serialized(program)
+        parity = prove(generator, serialized(core_model(generator)), data)
+        spec = _spec(checkpoint, generator, Path(path).stem, parity, data)
+        # Protobuf writes the metadata last: what lies before them stays where it is.
+        program.metadata_props[METADATA_KEY] = spec.to_json()
+        temporary.write_bytes(serialized(program))
+        onnx.checker.check_model(temporary, full_check=True)
         load(temporary, provider="cpu")  # the contract, as the runtime will check it
     return spec
 
 
-def _spec(checkpoint: Checkpoint, generator: Generator, name: str, parity: Parity) -> ModelSpec:
+def serialized(model: ir.Model) -> bytes:
+    """Return a model as the bytes of a file."""
+    data: bytes = ir.to_proto(model).SerializeToString()
+    return data
+
+
+def _spec(
+    checkpoint: Checkpoint, generator: Generator, name: str, parity: Parity, program: bytes
+) -> ModelSpec:
     config = generator.config
+    given_at, statistics_at = offsets(program, generator.normalized_channels)
     return ModelSpec(
         kind=config.kind,
         name=name,
@@ -55,7 +64,9 @@ def _spec(checkpoint: Checkpoint, generator: Generator, name: str, parity: Parit
         # A window of a photo is widened to whole strides first.
         halo=generator.halo + (config.stride - 1 if config.kind == "style" else 0),
         normalized_channels=generator.normalized_channels,
-        noise=SCHEME,
+        given_at=given_at,
+        statistics_at=statistics_at,
+        noise=SCHEME if config.noise_channels else "",
         generator=GeneratorSpec(
             preset=checkpoint.preset,
             parameters=generator.parameter_count,
@@ -71,4 +82,5 @@ def _spec(checkpoint: Checkpoint, generator: Generator, name: str, parity: Parit
         ),
         parity=parity,
         producer=f"texture-networks {__version__}",
+        format=FORMATS[config.kind],
     )

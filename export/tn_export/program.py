@@ -1,8 +1,8 @@
-"""From the core graph to a program: called with integers by any ONNX Runtime, it returns pixels.
+"""The network as a program: called with integers by any ONNX Runtime, it returns pixels.
 
-The prologue turns what a caller gives into the pyramid around the window: noise for textures, photo
-and noise for stylisation. The epilogue turns the core's floats into uint8 pixels. All of it becomes
-one graph.
+The prologue turns what a caller gives into the pyramid around the window: noise for textures, the
+photo for stylisation, and noise beside it for some styles. The epilogue turns the network's floats
+into uint8 pixels. All of it is one graph.
 """
 
 from dataclasses import dataclass
@@ -10,22 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
-from onnx_ir.convenience import replace_all_uses_with
-from onnx_ir.passes import Sequential
-from onnx_ir.passes.common import (
-    ClearMetadataAndDocStringPass,
-    CommonSubexpressionEliminationPass,
-    NameFixPass,
-    RemoveUnusedNodesPass,
-    TopologicalSortPass,
-)
 from onnxscript import GraphBuilder, OpBuilder
 
+from tn_export.core import add_network
+from tn_export.graph import finished, new_builder
 from tn_export.noise import Lines, noises_in_graph
 from tn_train.generator import Generator
-
-IR_VERSION = 8
-"""The one that came with opset 18. A newer one would shut out older runtimes for nothing."""
 
 Ints = npt.NDArray[np.int64]
 
@@ -47,14 +37,13 @@ class Region:
     """Of the window within."""
 
 
-def texture_program(core: ir.Model, generator: Generator) -> ir.Model:
-    """Wrap the core graph in place into a texture program.
+def texture_program(generator: Generator) -> ir.Model:
+    """Return a texture program.
 
     Inputs int64: `seed` [N], `origin` [2] and `size` [2] in (y, x) order, `period` [2] (0 for none,
     otherwise a multiple of the stride). Output `image`: uint8 [N, h, w, 3], RGB.
     """
-    levels, (float_image,) = _opened(core)
-    builder = GraphBuilder(core.graph)
+    builder = new_builder("texture")
     op = builder.op
     seed = builder.input("seed", INT64, ["N"])
     origin = builder.input("origin", INT64, [2])
@@ -63,51 +52,41 @@ def texture_program(core: ir.Model, generator: Generator) -> ir.Model:
 
     region = _region(op, origin, size, generator.config.stride)
     noises = _noises(op, generator, seed, region, period)
-    for level, value in zip(levels, noises, strict=True):
-        replace_all_uses_with(level, value)
+    [float_image] = add_network(builder, generator, noises)
     _add_image(builder, float_image, region, size)
-    return _tidied(core, "texture")
+    return finished(builder)
 
 
-def style_program(core: ir.Model, generator: Generator) -> ir.Model:
-    """Wrap the core graph in place into a style program.
+def style_program(generator: Generator) -> ir.Model:
+    """Return a style program.
 
     Inputs: `content` uint8 [N, H, W, 3], RGB, a photo or a part of it; int64 `window` [4], (y, x,
     h, w) of the output within the content, which is mirrored where the window needs more; int64
-    `origin` [2], (y, x) of the content in the whole picture; int64 `seed` [N]. Output `image`:
-    uint8 [N, h, w, 3], RGB. With normalised channels one input more, float32
-    `statistics` [M, C, 2] (see `tn_train.norm.Statistics`), and one output, `measured` [N, C, 2].
+    `origin` [2], (y, x) of the content in the whole picture; with noise int64 `seed` [N]. Output
+    `image`: uint8 [N, h, w, 3], RGB. With normalised channels there are one more output, `measured`
+    float32 [N, C, 2], and the initializers of `add_network`.
     """
-    inputs, (float_image, *measured) = _opened(core)
-    builder = GraphBuilder(core.graph)
+    builder = new_builder("style")
     op = builder.op
     content = builder.input("content", UINT8, ["N", "H", "W", 3])
     window = builder.input("window", INT64, [4])
     origin = builder.input("origin", INT64, [2])
-    seed = builder.input("seed", INT64, ["N"])
-    if measured:
-        core.graph.inputs.append(inputs.pop(0))
 
     size = op.Slice(window, [2], [4])
     region = _region(op, op.Add(origin, op.Slice(window, [0], [2])), size, generator.config.stride)
-    noises = _noises(op, generator, seed, region, period=None)
-    photos = _photos(op, generator, content, origin, region)
-    for level, photo, noise in zip(inputs, photos, noises, strict=True):
-        replace_all_uses_with(level, op.Concat(photo, noise, axis=1))
+    inputs = _photos(op, generator, content, origin, region)
+    if generator.config.noise_channels:
+        seed = builder.input("seed", INT64, ["N"])
+        noises = _noises(op, generator, seed, region, period=None)
+        pairs = zip(inputs, noises, strict=True)
+        inputs = [op.Concat(photo, noise, axis=1) for photo, noise in pairs]
+    float_image, *measured = add_network(builder, generator, inputs)
     _add_image(builder, float_image, region, size)
     for value in measured:
         value.type = ir.TensorType(ir.DataType.FLOAT)
         value.shape = ir.Shape(["N", generator.normalized_channels, 2])
         builder.add_output(value, "measured")
-    return _tidied(core, "style")
-
-
-def _opened(core: ir.Model) -> tuple[list[ir.Value], list[ir.Value]]:
-    """Take the inputs and outputs off a graph and return them."""
-    inputs, outputs = list(core.graph.inputs), list(core.graph.outputs)
-    core.graph.inputs.clear()
-    core.graph.outputs.clear()
-    return inputs, outputs
+    return finished(builder)
 
 
 def _region(op: OpBuilder, origin: ir.Value, size: ir.Value, stride: int) -> Region:
@@ -161,7 +140,8 @@ def _photos(
     count = op.Add(op.Mul(region.strides, generator.config.stride), 2 * margin)
     pixels, shape = content, op.Shape(content)
     for axis in (0, 1):
-        place = _mirrored(op, _coordinates(op, axis, first, count), op.Gather(shape, axis + 1))
+        length = op.Gather(shape, axis + 1)
+        place = _mirrored(op, _coordinates(op, axis, first, count, length), length)
         pixels = op.Gather(pixels, place, axis=axis + 1)
     channels_first = op.Cast(op.Transpose(pixels, perm=[0, 3, 1, 2]), to=ir.DataType.FLOAT)
     photo = op.Div(channels_first, 255.0)
@@ -174,10 +154,15 @@ def _photos(
     return photos
 
 
-def _coordinates(op: OpBuilder, axis: int, first: ir.Value, count: ir.Value) -> ir.Value:
-    """Return `count` coordinates from `first` on, of one axis; int64 [count]."""
-    begin, length = (op.Gather(value, axis) for value in (first, count))
-    return op.Add(op.Range(0, length, 1), begin)  # type: ignore[no-any-return]  # untyped
+def _coordinates(
+    op: OpBuilder, axis: int, first: ir.Value, count: ir.Value, length: ir.Value
+) -> ir.Value:
+    """Return `count` coordinates from `first` on, of one axis of a photo; int64 [count]."""
+    begin, end = (op.Gather(value, axis) for value in (first, count))
+    # A step of 0 fails the run. A photo of length 0 must not reach Mod: by zero, it ends the
+    # process in ONNX Runtime 1.22.
+    step = op.Min(length, 1)
+    return op.Add(op.Range(0, end, step), begin)  # type: ignore[no-any-return]  # untyped
 
 
 def _wrapped(op: OpBuilder, plane: ir.Value, repeat: ir.Value) -> ir.Value:
@@ -205,22 +190,3 @@ def _add_image(
     image = op.Transpose(op.Cast(levels, to=UINT8), perm=[0, 2, 3, 1])
     image.type, image.shape = ir.TensorType(UINT8), ir.Shape(["N", "h", "w", 3])
     builder.add_output(image, "image")
-
-
-def _tidied(model: ir.Model, name: str) -> ir.Model:
-    model.graph.name = name
-    model.ir_version = IR_VERSION
-    tidy = Sequential(
-        TopologicalSortPass(),
-        CommonSubexpressionEliminationPass(),
-        RemoveUnusedNodesPass(),
-        NameFixPass(),
-        ClearMetadataAndDocStringPass(),
-    )
-    model = tidy(model).model
-    # ONNX Runtime infers the types and shapes in between; written out they are 10% of the file.
-    for node in model.graph:
-        for value in node.outputs:
-            if not value.is_graph_output():
-                value.type = value.shape = None
-    return model

@@ -10,6 +10,7 @@ import torch
 
 from tn_export.noise import noise
 from tn_runtime.errors import ParityError
+from tn_runtime.folding import offsets, with_statistics
 from tn_runtime.spec import Parity
 from tn_train.content import pyramid, with_noise
 from tn_train.generator import Generator
@@ -54,15 +55,16 @@ class StyleCall:
     """A request to a style program."""
 
     seed: tuple[int, ...]
+    """One for each photo; a model without noise does not see it."""
     content: Pair
-    """Size of the photos, one for each seed."""
+    """Size of the photos."""
     corner: Pair
     """Of the window within the photo."""
     size: Pair
     shift: Pair = (0, 0)
     """Of the photo within a larger picture."""
     given: bool = False
-    """Whether the statistics of normalised channels are given."""
+    """Whether the statistics of normalised channels are given, not measured."""
 
     @property
     def origin(self) -> Pair:
@@ -81,20 +83,11 @@ class StyleCall:
 
     def inputs(self, generator: Generator) -> dict[str, npt.NDArray[Any]]:
         """Return what the program gets for it."""
-        values = {"window": (*self.corner, *self.size), "origin": self.shift, "seed": self.seed}
+        values = {"window": (*self.corner, *self.size), "origin": self.shift}
+        if generator.config.noise_channels:
+            values["seed"] = self.seed
         inputs = {name: np.array(value, dtype=np.int64) for name, value in values.items()}
-        return inputs | {"content": self._photos()} | self.statistics(generator)
-
-    def statistics(self, generator: Generator) -> dict[str, Float]:
-        """Return the statistics that go in, if the generator takes any: close to its own."""
-        if not generator.normalized_channels:
-            return {}
-        measured = Statistics()
-        if self.given:
-            with torch.inference_mode():
-                generator.run([torch.from_numpy(x) for x in self.pyramid(generator)], measured)
-            return {"statistics": (1.1 * measured.all()).numpy()}
-        return {"statistics": np.empty((0, generator.normalized_channels, 2), np.float32)}
+        return inputs | {"content": self._photos()}
 
     def _photos(self) -> npt.NDArray[np.uint8]:
         """Return uint8 (N, H, W, 3), as smooth as photos, with edges and pixel noise."""
@@ -107,6 +100,10 @@ class StyleCall:
 
 
 Call = TextureCall | StyleCall
+
+MEASURED_CALL = StyleCall((12,), (96, 128), (0, 0), (96, 128))
+"""Its statistics are those that are given to others. A flat photo's would not do: by them, other
+photos are divided by almost nothing."""
 
 TEXTURE_CALLS = (
     TextureCall((0,), (0, 0), (256, 256)),
@@ -130,6 +127,8 @@ STYLE_CALLS = (
     StyleCall((6,), (300, 500), (150, 170), (37, 141), (10**6 + 1, 333)),
     StyleCall((7,), (140, 90), (-20, 30), (190, 100), (-9, 77)),
     StyleCall((8, 9), (97, 130), (5, 7), (80, 101), given=True),
+    StyleCall((10,), (1, 1), (0, 0), (1, 1), given=True),
+    StyleCall((11,), (210, 300), (-3, 250), (33, 67), (10**6 + 1, -5), given=True),
 )
 """Whole, tiny, smaller than the halo, odd, a part, a part of a larger picture, beyond the edges;
 statistics measured and given."""
@@ -140,6 +139,8 @@ CALLS: dict[str, tuple[Call, ...]] = {"texture": TEXTURE_CALLS, "style": STYLE_C
 def prove(generator: Generator, core: bytes, program: bytes) -> Parity:
     """Compare the trained network, norms and all, with what was exported from it.
 
+    Statistics are given as a caller gives them: their bytes are written into the file's.
+
     Args:
         generator: in evaluation mode.
         core: the serialized graph from a pyramid to floats.
@@ -149,15 +150,18 @@ def prove(generator: Generator, core: bytes, program: bytes) -> Parity:
         ParityError: a float differs by more than 1e-4, a pixel by more than one level, or a
             measured statistic by more than a hundredth.
     """
-    core_session, program_session = _session(core), _session(program)
     calls = CALLS[generator.config.kind]
     float_errors, pixel_errors, statistics_errors = [], [], [0.0]
+    measuring = [_session(graph, None) for graph in (core, program)]
+    given = _given_statistics(generator)
+    folded = measuring if given is None else [_session(graph, given) for graph in (core, program)]
     for call in calls:
+        is_given = isinstance(call, StyleCall) and call.given
+        core_session, program_session = folded if is_given else measuring
         inputs = call.pyramid(generator)
-        statistics = call.statistics(generator) if isinstance(call, StyleCall) else {}
-        expected, expected_statistics = _run_torch(generator, inputs, statistics)
+        expected, expected_statistics = _run_torch(generator, inputs, given if is_given else None)
         levels = {f"level_{k}": level for k, level in enumerate(inputs)}
-        floats = core_session.run(["float_image"], levels | statistics)[0]
+        [floats] = core_session.run(["float_image"], levels)
         float_errors.append(_distance(floats, expected, call))
         pixels, *measured = program_session.run(None, call.inputs(generator))
         if measured:
@@ -202,22 +206,32 @@ def _aligned(call: Call, stride: int) -> tuple[list[int], list[int]]:
     return start, [-(-end // stride) * stride for end in ends]
 
 
-def _session(model: bytes) -> Any:  # noqa: ANN401 - onnxruntime has no annotations
+def _session(model: bytes, statistics: Float | None) -> Any:  # noqa: ANN401 - untyped package
+    if statistics is not None:
+        model = with_statistics(model, statistics, *offsets(model, len(statistics)))
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
+def _given_statistics(generator: Generator) -> Float | None:
+    """Return statistics (C, 2); None for a generator without normalised channels."""
+    if not generator.normalized_channels:
+        return None
+    _, measured = _run_torch(generator, MEASURED_CALL.pyramid(generator), None)
+    statistics: Float = measured[0]
+    return statistics
+
+
 def _run_torch(
-    generator: Generator, pyramid: list[Float], statistics: dict[str, Float]
+    generator: Generator, pyramid: list[Float], given: Float | None
 ) -> tuple[Float, Float]:
-    """Return the picture and what was measured of normalised channels, empty if there are none."""
-    given = {name: torch.from_numpy(value) for name, value in statistics.items()}
-    used = Statistics(given.get("statistics"))
+    """Return the picture and the statistics of normalised channels, empty if there are none."""
+    statistics = Statistics(None if given is None else torch.from_numpy(given))
     with torch.inference_mode():
-        image = generator.run([torch.from_numpy(level) for level in pyramid], used)
-        measured = used.all() if used.measured else torch.empty(0)
-    return image.numpy(), measured.numpy()
+        image = generator.run([torch.from_numpy(level) for level in pyramid], statistics)
+        used = statistics.all() if statistics.used else torch.empty(0)
+    return image.numpy(), used.numpy()
 
 
 def _statistics_error(actual: Float, expected: Float) -> float:

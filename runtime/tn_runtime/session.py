@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tn_runtime import providers
+from tn_runtime import folding, providers
 from tn_runtime.errors import ModelError, ProviderError, RequestError
 from tn_runtime.pixels import Pixels
 from tn_runtime.providers import ProviderChoice
@@ -36,14 +36,13 @@ INPUTS: dict[str, Ports] = {
         "content": ("tensor(uint8)", 4),
         "window": ("tensor(int64)", 1),
         "origin": ("tensor(int64)", 1),
-        "seed": ("tensor(int64)", 1),
     },
 }
+SEED: Ports = {"seed": ("tensor(int64)", 1)}
+"""One more input of a style with noise."""
 OUTPUTS: Ports = {"image": ("tensor(uint8)", 4)}
-GIVEN: Ports = {"statistics": ("tensor(float)", 3)}
 MEASURED: Ports = {"measured": ("tensor(float)", 3)}
-"""One more input and output of a model with normalised channels. In ONNX, no two values of a graph
-have one name."""
+"""One more output of a model with normalised channels."""
 
 NO_FOLDER = str(MODELS / "no-external-data")
 """A folder that does not exist, for data outside the model file to be looked for in."""
@@ -69,6 +68,12 @@ class Model:
     """Why `auto` did not take CUDA."""
     session: Any = field(repr=False)
     """The `onnxruntime.InferenceSession`."""
+    data: bytes = field(repr=False)
+    """The file as it was read."""
+    threads: int | None
+    """Of the CPU; None: ONNX Runtime's choice."""
+    statistics: NDArray[np.float32] | None = field(default=None, repr=False)
+    """(C, 2), by which every picture is normalised; None: each by its own."""
 
     def run(self, **inputs: NDArray[np.generic]) -> Pixels:
         """Run the model once; see the contract for its inputs.
@@ -82,15 +87,41 @@ class Model:
         return np.asarray(self._fetch("image", inputs), np.uint8)
 
     def measure(self, **inputs: NDArray[np.generic]) -> NDArray[np.float32]:
-        """Run a model with normalised channels once, for what it measured of them.
+        """Run a model with normalised channels once, for what it measured of one picture.
 
         Returns:
-            `measured`, float32 (N, normalized_channels, 2), mean and variance.
+            `measured`, float32 (normalized_channels, 2), mean and variance.
 
         Raises:
+            ModelError: ONNX Runtime failed, or the model returned another shape.
+        """
+        measured = np.asarray(self._fetch("measured", inputs), np.float32)
+        expected = (1, self.spec.normalized_channels, 2)
+        if measured.shape != expected:
+            raise ModelError(f"{self.path} returned statistics {measured.shape}, not {expected}")
+        return measured[0]  # type: ignore[no-any-return]  # numpy's indexing is untyped
+
+    def given(self, statistics: NDArray[np.float32]) -> "Model":
+        """Return the model with a session of its own, in which these statistics are constants.
+
+        Such a session measures nothing, and is about twice as fast.
+
+        Args:
+            statistics: float32 (normalized_channels, 2), mean and variance, as from `measure`.
+
+        Raises:
+            RequestError: statistics of another shape.
             ModelError: ONNX Runtime failed.
         """
-        return np.asarray(self._fetch("measured", inputs), np.float32)
+        spec = self.spec
+        if statistics.shape != (spec.normalized_channels, 2):
+            raise RequestError(
+                f"statistics of shape {statistics.shape} do not fit {self.path}; "
+                f"give {(spec.normalized_channels, 2)}"
+            )
+        data = folding.with_statistics(self.data, statistics, spec.given_at, spec.statistics_at)
+        session = _session(data, self.path, self.provider, self.threads)
+        return dataclasses.replace(self, session=session, statistics=statistics)
 
     def _fetch(self, output: str, inputs: dict[str, NDArray[np.generic]]) -> NDArray[np.generic]:
         try:
@@ -107,16 +138,16 @@ class Model:
         Raises:
             ModelError: it failed.
         """
-        side, channels = self.spec.stride, self.spec.normalized_channels
-        integers = {"seed": [0], "origin": [0, 0]}
+        side = self.spec.stride
+        integers = {"origin": [0, 0]}
         inputs: dict[str, NDArray[np.generic]] = {}
+        if self.spec.takes_seed:
+            integers |= {"seed": [0]}
         if self.spec.kind == "texture":
             integers |= {"size": [side, side], "period": [0, 0]}
         else:
             integers |= {"window": [0, 0, side, side]}
             inputs["content"] = np.zeros((1, side, side, 3), np.uint8)
-        if channels:
-            inputs["statistics"] = np.empty((0, channels, 2), np.float32)
         self.run(**inputs, **{name: np.array(v, np.int64) for name, v in integers.items()})
 
 
@@ -219,8 +250,16 @@ def _start_cuda(data: bytes, path: Path, threads: int | None) -> tuple[Model | N
 
 def _open(data: bytes, path: Path, provider: Literal["cuda", "cpu"], threads: int | None) -> Model:
     session = _session(data, path, provider, threads)
-    digest = hashlib.sha256(data).hexdigest()
-    return Model(_spec(session, path), path, digest, providers.used(session), None, session)
+    return Model(
+        spec=_spec(session, path, data),
+        path=path,
+        sha256=hashlib.sha256(data).hexdigest(),
+        provider=providers.used(session),
+        fallback=None,
+        session=session,
+        data=data,
+        threads=threads,
+    )
 
 
 def _session(data: bytes, path: Path, provider: Literal["cuda", "cpu"], threads: int | None) -> Any:  # noqa: ANN401 - untyped package
@@ -248,7 +287,7 @@ def _refusal(message: str) -> str:
     return f"is not an ONNX model that can run, or is damaged: {_first_line(message)}"
 
 
-def _spec(session: Any, path: Path) -> ModelSpec:  # noqa: ANN401 - untyped package
+def _spec(session: Any, path: Path, data: bytes) -> ModelSpec:  # noqa: ANN401 - untyped package
     text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
     if text is None:
         raise ModelError(
@@ -257,10 +296,17 @@ def _spec(session: Any, path: Path) -> ModelSpec:  # noqa: ANN401 - untyped pack
         )
     try:
         spec = ModelSpec.from_json(text)
+        found = folding.offsets(data, spec.normalized_channels)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
-    given, measured = (GIVEN, MEASURED) if spec.normalized_channels else ({}, {})
-    _check_ports(path, "inputs", INPUTS[spec.kind] | given, session.get_inputs())
+    if found != (spec.given_at, spec.statistics_at):
+        raise ModelError(
+            f"{path} was rewritten by another tool: its statistics are not where its metadata say; "
+            "export it again"
+        )
+    seed = SEED if spec.takes_seed else {}
+    measured = MEASURED if spec.normalized_channels else {}
+    _check_ports(path, "inputs", INPUTS[spec.kind] | seed, session.get_inputs())
     _check_ports(path, "outputs", OUTPUTS | measured, session.get_outputs())
     return spec
 

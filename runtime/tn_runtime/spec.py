@@ -13,8 +13,9 @@ from tn_runtime.errors import ModelError
 from tn_runtime.schema import build
 
 METADATA_KEY = "texture_networks"
-FORMAT = 1
-"""Files of the same format number run on every later runtime; a new meaning needs a new number."""
+FORMATS = {"texture": 1, "style": 2}
+"""The format number of each kind. Files of the same number run on every later runtime; a new
+meaning needs a new number."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,8 @@ class Parity:
 class ModelSpec:
     """Everything that a caller may want to know about a model file.
 
-    The runtime acts on kind, name, stride, halo and normalized_channels; the rest is for people.
+    The runtime acts on kind, name, stride, halo, normalized_channels, given_at, statistics_at and
+    noise; the rest is for people.
     """
 
     kind: Literal["texture", "style"]
@@ -85,14 +87,26 @@ class ModelSpec:
     """Channels that are normalised by their mean and variance over the picture, which all its tiles
     must share; 0: the model has none, and tiles are exact as they are."""
     noise: str
-    """Name of the noise scheme, see `tn_export.noise`."""
+    """Name of the noise scheme, see `tn_export.noise`; empty for a style that sees the photo alone,
+    and has no input `seed`."""
     generator: GeneratorSpec
     exemplar: Exemplar
     training: Training
     parity: Parity
     producer: str
     """Name and version of the exporter."""
-    format: int = FORMAT
+    format: int
+    given_at: int = 0
+    """Offset in the file of the one byte of the initializer `given`; 0 without normalised channels.
+    """
+    statistics_at: int = 0
+    """Offset in the file of the bytes of the initializer `statistics`, float32 [C, 2], little
+    endian; 0 without normalised channels."""
+
+    @property
+    def takes_seed(self) -> bool:
+        """Whether the model has the input `seed`."""
+        return self.kind == "texture" or self.noise != ""
 
     def to_json(self) -> str:
         """Return the metadata value, one JSON object."""
@@ -104,7 +118,7 @@ class ModelSpec:
         """Read the metadata value; unknown keys are left alone.
 
         Raises:
-            ModelError: not JSON, a newer format, a field missing or of the wrong type.
+            ModelError: not JSON, a newer or an older format, a field missing or of the wrong type.
         """
         try:
             data = json.loads(text)
@@ -113,11 +127,7 @@ class ModelSpec:
         number = data.get("format") if isinstance(data, dict) else None
         if type(number) is not int or number < 1:
             raise ModelError(f"the model's metadata has no valid format number ({number!r:.60})")
-        if number > FORMAT:
-            raise ModelError(
-                f"the model has metadata format {number}, this version reads up to {FORMAT}: "
-                "pip install --upgrade texture-networks (in a clone: git pull)"
-            )
+        _check_format(data.get("kind"), number)
         try:
             spec = build(cls, data)
         except ValueError as error:
@@ -128,3 +138,18 @@ class ModelSpec:
                 f"normalized_channels {spec.normalized_channels}"
             )
         return spec
+
+
+def _check_format(kind: object, number: int) -> None:
+    """Refuse other formats than this version's; of an unknown kind, later ones."""
+    known = FORMATS[kind] if kind in FORMATS else max(FORMATS.values())
+    if number > known:
+        raise ModelError(
+            f"the model has metadata format {number}, this version reads up to {known}: "
+            "pip install --upgrade texture-networks (in a clone: git pull)"
+        )
+    if kind in FORMATS and number < known:
+        raise ModelError(
+            f"the {kind} has metadata format {number}, this version reads {known}: export it "
+            "again from its checkpoint, tn-export NAME.pt -o NAME.onnx"
+        )

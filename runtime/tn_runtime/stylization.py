@@ -11,10 +11,7 @@ from numpy.typing import NDArray
 
 from tn_runtime import tiling
 from tn_runtime.errors import ModelError, RequestError
-from tn_runtime.pictures import LUMA, resampled, with_detail
-from tn_runtime.pictures import Picture as Photo
-from tn_runtime.pictures import RowBuffer as Scroll
-from tn_runtime.pictures import RowSource as Rows
+from tn_runtime.pictures import LUMA, Picture, RowBuffer, RowSource, resampled, with_detail
 from tn_runtime.pixels import Pixels
 from tn_runtime.requests import check_integer, check_kind, check_seed
 from tn_runtime.session import Model
@@ -28,6 +25,11 @@ took 1.1 times the least time per pixel (512: 1.2 times, 1024: 1.5 times)."""
 REFERENCE_PIXELS = 2**18
 """Of a square picture: what is measured for the statistics that all tiles of a photo share is no
 more work. A megapixel takes more memory than all else, and the pictures are alike to the eye."""
+
+ONE_RUN_PIXELS = {"cpu": REFERENCE_PIXELS, "cuda": 4 * REFERENCE_PIXELS}
+"""By provider, of a square photo: the largest that is painted in the run that measures it. A larger
+one gets a session of its own, which takes half the time per pixel. On the CPU it opens in tens of
+milliseconds; on CUDA that costs more, and a run less."""
 
 BLENDED_PIXELS = 2**19
 """So many are blended with the photo at once, in numbers of 64 bits."""
@@ -48,7 +50,7 @@ class Options:
     """
 
     seed: int = 0
-    """Of the noise, int64."""
+    """Of the noise, int64; without effect on a model that takes none."""
     strength: float = 1.0
     """From 0, the photo, to 1, the stylised picture."""
     keep_colors: bool = False
@@ -85,7 +87,8 @@ def stylize(
     Args:
         model: of kind style.
         photo: uint8 or uint16 (H, W, 3 or 4), sRGB; a fourth channel, alpha, is kept as it is.
-        seed: of the noise, int64.
+        seed: of the noise, int64; without effect on a model that takes none (`takes_seed` of its
+            spec).
         strength: 0 to 1: photo + strength * (stylised - photo).
         keep_colors: add the change of luma (Rec. 601) to all channels of the photo: the luminance
             transfer of Gatys et al., "Preserving Color in Neural Artistic Style Transfer" (2016).
@@ -105,12 +108,12 @@ def stylize(
     check_max_size(max_size)
     array = np.asarray(photo)
     _check_photo(array)
-    limited = reduced(Photo.from_array(array), max_size)
+    limited = reduced(Picture.from_array(array), max_size)
     return np.concatenate(list(stylized_bands(model, limited, options)))
 
 
 def stylized_bands(
-    model: Model, photo: Photo, options: Options, progress: Progress | None = None
+    model: Model, photo: Picture, options: Options, progress: Progress | None = None
 ) -> Iterator[NDArray[Any]]:
     """Repaint a photo from top to bottom, in memory that does not grow with it.
 
@@ -128,17 +131,17 @@ def stylized_bands(
     return _bands(model, photo, options, progress)
 
 
-def reduced(photo: Photo, max_size: int | None) -> Photo:
+def reduced(photo: Picture, max_size: int | None) -> Picture:
     """Return the photo with no side longer than `max_size` pixels, itself if it has none."""
     size = photo.height, photo.width
     if max_size is None or max(size) <= max_size:
         return photo
     new_size = _scaled(size, max_size / max(size))
     array = np.concatenate(list(_reduced_bands(photo, size, new_size)))
-    return Photo.from_array(array, photo.about)
+    return Picture.from_array(array, photo.about)
 
 
-def _reduced_bands(photo: Photo, size: Size, new_size: Size) -> Iterator[NDArray[Any]]:
+def _reduced_bands(photo: Picture, size: Size, new_size: Size) -> Iterator[NDArray[Any]]:
     """Yield the photo's own channels; what is transparent does not shine through."""
     plain = resampled(photo.colors, size, new_size)
     if not photo.has_alpha:
@@ -178,7 +181,7 @@ def _check_photo(photo: NDArray[Any]) -> None:
 
 
 def _bands(
-    model: Model, photo: Photo, options: Options, progress: Progress | None
+    model: Model, photo: Picture, options: Options, progress: Progress | None
 ) -> Iterator[NDArray[Any]]:
     step = max(1, BLENDED_PIXELS // photo.width)
     top = 0
@@ -191,19 +194,19 @@ def _bands(
 
 
 def _paintings(
-    model: Model, photo: Photo, options: Options, progress: Progress | None
+    model: Model, photo: Picture, options: Options, progress: Progress | None
 ) -> Iterator[Pixels]:
     """Yield uint8 (rows, width, 3), sRGB: the stylised photo at its own size."""
     size = photo.height, photo.width
     seen = _scaled(size, 1 / options.stroke_scale)
-    painter = Painter(model, options.seed, seen, _statistics(model, photo, options.seed, seen))
+    painter = _painter(model, photo, options.seed, seen)
     painting = painter.paint(_rows(photo, seen), progress)
     if seen == size:
         yield from painting
     elif options.stroke_scale < 1:
-        yield from resampled(Scroll(painting), seen, size)
+        yield from resampled(RowBuffer(painting), seen, size)
     else:
-        yield from with_detail(photo.srgb, size, _rows(photo, seen), Scroll(painting), seen)
+        yield from with_detail(photo.srgb, size, _rows(photo, seen), RowBuffer(painting), seen)
 
 
 def _scaled(size: Size, factor: float) -> Size:
@@ -211,43 +214,39 @@ def _scaled(size: Size, factor: float) -> Size:
     return max(1, round(height * factor)), max(1, round(width * factor))
 
 
-def _rows(photo: Photo, size: Size) -> Rows:
+def _rows(photo: Picture, size: Size) -> RowSource:
     """Return the photo's rows at another size, uint8, sRGB, to be asked for from top to bottom."""
     own = photo.height, photo.width
-    return photo.srgb if size == own else Scroll(resampled(photo.srgb, own, size))
+    return photo.srgb if size == own else RowBuffer(resampled(photo.srgb, own, size))
 
 
-def _statistics(model: Model, photo: Photo, seed: int, seen: Size) -> NDArray[np.float32] | None:
-    """Measure what all tiles share, float32 (1, C, 2), on a picture that fits one run.
+def _painter(model: Model, photo: Picture, seed: int, seen: Size) -> "Painter":
+    """Decide how a photo is painted: in one run, or in tiles that share their statistics."""
+    normalized = model.spec.normalized_channels and model.statistics is None
+    if normalized and _reduction(model, seen, ONE_RUN_PIXELS[model.provider]) == 1:
+        return Painter(model, seed, seen, tile=max(seen) + model.spec.stride)
+    if normalized:
+        model = model.given(_measured(model, photo, seed, seen))
+    return Painter(model, seed, seen, TILE)
 
-    A photo that fits one run itself needs no measuring before it is painted: (0, C, 2).
-    """
-    channels = model.spec.normalized_channels
-    if not channels:
-        return None
-    reduction = _reduction(seen, 2 * (model.spec.halo + model.spec.stride))
-    if reduction == 1:
-        return np.empty((0, channels, 2), np.float32)
-    height, width = _scaled(seen, reduction)
+
+def _measured(model: Model, photo: Picture, seed: int, seen: Size) -> NDArray[np.float32]:
+    """Measure what all tiles share, float32 (C, 2), on a picture that fits one run."""
+    height, width = _scaled(seen, _reduction(model, seen, REFERENCE_PIXELS))
     whole = Window(0, 0, height, width)
     content = _rows(photo, (height, width))(0, height)
-    own = np.empty((0, channels, 2), np.float32)
-    measured = model.measure(**_inputs(content, whole, whole, seed), statistics=own)
-    if measured.shape != (1, channels, 2):
-        raise ModelError(
-            f"{model.path} returned statistics {measured.shape}, not {(1, channels, 2)}"
-        )
-    return measured
+    return model.measure(**_inputs(model, content, whole, whole, seed))
 
 
-def _reduction(size: Size, around: int) -> float:
-    """Return the factor, at most 1, by which a picture becomes no more work than the reference.
+def _reduction(model: Model, size: Size, pixels: int) -> float:
+    """Return the factor, at most 1, by which a picture becomes no more work than a square one.
 
-    The work is that of the area with `around` pixels more on each axis, which narrow pictures have
-    most of.
+    The work is that of the area with the surroundings of a window, which narrow pictures have most
+    of.
     """
+    around = 2 * (model.spec.halo + model.spec.stride)
     height, width = size
-    most = (REFERENCE_PIXELS**0.5 + around) ** 2
+    most = (pixels**0.5 + around) ** 2
     if (height + around) * (width + around) <= most:
         return 1.0
     area, edges = height * width, around * (height + width)
@@ -261,17 +260,10 @@ class Painter:
     model: Model
     seed: int
     size: Size
-    statistics: NDArray[np.float32] | None
-    """(1, C, 2), shared by all tiles; (0, C, 2) for a picture that is painted whole, by its own;
-    None for a model without normalised channels."""
+    tile: int
+    """Pixels, the largest side of a tile."""
 
-    @property
-    def tile(self) -> int:
-        """Pixels, the largest side of a tile."""
-        whole = self.statistics is not None and not len(self.statistics)
-        return max(self.size) + self.model.spec.stride if whole else TILE
-
-    def paint(self, rows: Rows, progress: Progress | None = None) -> Iterator[Pixels]:
+    def paint(self, rows: RowSource, progress: Progress | None = None) -> Iterator[Pixels]:
         """Yield the stylised picture, uint8 (rows, width, 3), from top to bottom."""
         picture = Window(0, 0, *self.size)
         stride = self.model.spec.stride
@@ -299,10 +291,7 @@ class Painter:
         return max(0, start - halo), min(end, start + length + halo)
 
     def _tile(self, content: Pixels, part: Window, tile: Window) -> Pixels:
-        inputs = _inputs(content, part, tile, self.seed)
-        if self.statistics is not None:
-            inputs["statistics"] = self.statistics
-        image = self.model.run(**inputs)
+        image = self.model.run(**_inputs(self.model, content, part, tile, self.seed))
         expected = (1, tile.height, tile.width, 3)
         if image.shape != expected:
             raise ModelError(f"{self.model.path} returned shape {image.shape}, not {expected}")
@@ -311,22 +300,24 @@ class Painter:
 
 
 def _inputs(
-    content: Pixels, part: Window, tile: Window, seed: int
+    model: Model, content: Pixels, part: Window, tile: Window, seed: int
 ) -> dict[str, NDArray[np.generic]]:
     """Return the contract's inputs; `content` is the part of the picture, which holds the tile."""
     window = (tile.y - part.y, tile.x - part.x, tile.height, tile.width)
-    return {
+    inputs: dict[str, NDArray[np.generic]] = {
         "content": np.ascontiguousarray(content[None]),
         "window": np.array(window, np.int64),
         "origin": np.array((part.y, part.x), np.int64),
-        "seed": np.array([seed], np.int64),
     }
+    if model.spec.takes_seed:
+        inputs["seed"] = np.array([seed], np.int64)
+    return inputs
 
 
 # Back to the photo's own colours
 
 
-def _blended(photo: Photo, top: int, painting: Pixels, options: Options) -> NDArray[Any]:
+def _blended(photo: Picture, top: int, painting: Pixels, options: Options) -> NDArray[Any]:
     """Return rows of the finished picture, with the photo's space, depth and alpha."""
     bottom = top + len(painting)
     before = photo.colors(top, bottom)

@@ -6,15 +6,14 @@ import json
 
 import numpy as np
 import onnx
-import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 import torch
 
 from conftest import TINY, checkpoint_of, untrained
 from tn_export import verify
-from tn_export.convert import core_graph
-from tn_export.model import export
+from tn_export.core import core_model
+from tn_export.model import export, serialized
 from tn_export.optimize import folded
 from tn_export.program import texture_program
 from tn_runtime.errors import ParityError
@@ -116,24 +115,20 @@ def test_the_file_is_one_clean_graph(tiny_model_bytes):
 
 def test_the_proof_catches_a_graph_that_computes_something_else():
     generator = untrained(TINY)
-    core = core_graph(generator)
-    core_bytes = ir.to_proto(core).SerializeToString()
-    program = ir.to_proto(texture_program(core, generator)).SerializeToString()
-    assert verify.prove(generator, core_bytes, program).pixel_error <= 1
+    graphs = [serialized(make(generator)) for make in (core_model, texture_program)]
+    assert verify.prove(generator, *graphs).pixel_error <= 1
     with torch.no_grad():
         generator.to_rgb.bias += 0.01
     with pytest.raises(ParityError, match=r"differs from the network by 0\.01 .* no file"):
-        verify.prove(generator, core_bytes, program)
+        verify.prove(generator, *graphs)
 
 
 def test_nan_is_no_proof(tiny_generator):
     generator = copy.deepcopy(tiny_generator)
-    core = core_graph(generator)
-    core_bytes = ir.to_proto(core).SerializeToString()
-    program = ir.to_proto(texture_program(core, generator)).SerializeToString()
+    graphs = [serialized(make(generator)) for make in (core_model, texture_program)]
     generator.coarsest[1].running_var.fill_(-1)
     with pytest.raises(ParityError, match="nan"), np.errstate(invalid="ignore"):
-        verify.prove(generator, core_bytes, program)
+        verify.prove(generator, *graphs)
 
 
 def test_without_proof_there_is_no_file(tmp_path, monkeypatch, tiny_generator):

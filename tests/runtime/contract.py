@@ -31,6 +31,7 @@ SPEC = ModelSpec(
     training=Training("none", steps=0, seconds=0.0, loss=0.0, config={}),
     parity=Parity(5, 0.0, 0),
     producer="tests 0",
+    format=1,
 )
 
 PRIME = 65537

@@ -3,29 +3,33 @@
 `plain` looks at pixels near and far, mirrored beyond the photo's edges, at means over blocks that
 are aligned to the whole picture, at coordinates and at the seed: what a network does, in whole
 numbers. `expected` is the same function in numpy. `normalized` divides by the contrast of its
-window or of the statistics that it is given.
+window or of the statistics that it is given, and takes no seed.
 """
 
 import dataclasses
 
 import numpy as np
 import onnx.helper
+import onnx.numpy_helper
 import onnx.parser
 
 from runtime import contract
+from tn_runtime.folding import default_statistics, offsets
 from tn_runtime.spec import METADATA_KEY
 
 STRIDE = 8
 FAR = (-13, 11)
 """(dy, dx) of a pixel that each pixel depends on."""
 PLAIN = dataclasses.replace(
-    contract.SPEC, kind="style", name="plain style", stride=STRIDE, halo=2 * STRIDE - 1
+    contract.SPEC, kind="style", format=2, name="plain style", stride=STRIDE, halo=2 * STRIDE - 1
 )
 """A pixel depends on three blocks in each direction: its own, and one on either side."""
 NORMALIZED = dataclasses.replace(
     contract.SPEC,
     kind="style",
+    format=2,
     name="normalized style",
+    noise="",
     stride=1,
     halo=2,
     normalized_channels=3,
@@ -133,11 +137,10 @@ PLAIN_AXIS = """
 
 NORMALIZED_GRAPH = """
 <ir_version: 9, opset_import: ["": 18], producer_name: "tests">
-normalized (uint8[N, H, W, 3] content, int64[4] window, int64[2] origin, int64[N] seed,
-            float[M, 3, 2] statistics)
+normalized (uint8[N, H, W, 3] content, int64[4] window, int64[2] origin)
 => (uint8[N, h, w, 3] image, float[N, 3, 2] measured)
-<int64 zero = {0}, int64 one = {1}, int64 two = {2}, int64 for_seed = {7919}, int64 levels = {32},
- int64[2] over = {1, 2}, int64[1] last = {2}, int64[4] along_n = {-1, 1, 1, 1},
+<int64 zero = {0}, int64 one = {1}, int64 two = {2},
+ int64[2] over = {1, 2}, int64[1] last = {2},
  int64[4] per_channel = {-1, 1, 1, 3}, float epsilon = {1.0}, float gain = {40.0},
  float black = {0.0}, float middle = {112.0}, float white = {255.0}, int64 far_0 = {-2},
  int64 far_1 = {2}, int64 first = {0}, int64 second = {1}>
@@ -159,10 +162,7 @@ normalized (uint8[N, H, W, 3] content, int64[4] window, int64[2] origin, int64[N
   column_mean = Unsqueeze(flat_mean, last)
   column_variance = Unsqueeze(flat_variance, last)
   own = Concat <axis = 2> (column_mean, column_variance)
-  candidates = Concat <axis = 0> (statistics, own)
-  batch = Gather(extents, zero)
-  rank = Range(zero, batch, one)
-  measured = Gather(candidates, rank)
+  measured = Where(given, statistics, own)
   used_mean_flat = Gather <axis = 2> (measured, first)
   used_variance_flat = Gather <axis = 2> (measured, second)
   used_mean = Reshape(used_mean_flat, per_channel)
@@ -174,13 +174,8 @@ normalized (uint8[N, H, W, 3] content, int64[4] window, int64[2] origin, int64[N
   moved = Sub(mixed, used_mean)
   scaled = Div(moved, deviation)
   wide = Mul(scaled, gain)
-  n = Reshape(seed, along_n)
-  by_seed = Mul(n, for_seed)
-  noise = Mod(by_seed, levels)
-  noise_float = Cast <to = 1> (noise)
   bright = Add(wide, middle)
-  noisy = Add(bright, noise_float)
-  rounded = Round(noisy)
+  rounded = Round(bright)
   image_float = Clip(rounded, black, white)
   image = Cast <to = 2> (image_float)
 }
@@ -211,6 +206,12 @@ def model_bytes(spec=PLAIN, replace=()):
         assert old in text
         text = text.replace(old, new)
     model = onnx.parser.parse_model(text)
+    if channels := spec.normalized_channels:
+        given, statistics = np.array(False), default_statistics(channels)
+        for name, value in (("given", given), ("statistics", statistics)):
+            model.graph.initializer.append(onnx.numpy_helper.from_array(value, name))
+    given_at, statistics_at = offsets(model.SerializeToString(), channels)
+    spec = dataclasses.replace(spec, given_at=given_at, statistics_at=statistics_at)
     onnx.helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
     return model.SerializeToString()
 

@@ -92,8 +92,16 @@ BAD = {
         with_metadata(format=99),
         "metadata format 99.*pip install --upgrade texture-networks",
     ),
+    "older format": (
+        with_metadata(kind="style", format=1),
+        "style has metadata format 1, this version reads 2: export it again .*tn-export",
+    ),
     "unknown kind": (with_metadata(kind="sculpture"), "'sculpture'"),
     "wrong stride": (with_metadata(stride=0), "stride 0"),
+    "too many channels": (
+        with_metadata(kind="style", format=2, normalized_channels=10**15),
+        "1000000000000000 channels, more than its file can hold",
+    ),
     "wrong type": (with_metadata(halo="many"), "'halo'"),
     "other input": (
         contract.model_bytes(replace=[("int64[2] period)", "int64[2] period, float[1] more)")]),

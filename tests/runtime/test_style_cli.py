@@ -130,6 +130,23 @@ def test_options_reach_the_picture(model, folder):
     assert read("b.png").srgb().shape == (50, 25, 3)
 
 
+def test_a_seed_without_noise_has_no_effect_and_is_told_so(folder):
+    (folder / "m.onnx").write_bytes(style_contract.model_bytes(style_contract.NORMALIZED))
+    source = photo(folder / "a.png")
+    plain = succeeds("m.onnx", source, "-o", "b.png", "--json", "--provider", "cpu")
+    seeded = succeeds(
+        *("m.onnx", source, "-o", "c.png", "--json", "--provider", "cpu", "--seed", "0")
+    )
+    assert plain.stderr == ""
+    assert seeded.stderr == "normalized style takes no noise: --seed 0 has no effect\n"
+    for name, done in (("b.png", plain), ("c.png", seeded)):
+        assert json.loads(done.stdout)["seed"] is None
+        with Image.open(name) as image:
+            image.load()
+            assert "Seed" not in image.text
+    np.testing.assert_array_equal(read("b.png").srgb(), read("c.png").srgb())
+
+
 def test_quality_is_of_jpeg(model, folder):
     source = photo(folder / "a.png", (100, 100))
     sizes = []

@@ -1,19 +1,20 @@
 """A stylised photo is the same pixels however it is cut, in the photo's own depth and colours."""
 
 import dataclasses
+import gc
 import tracemalloc
+import weakref
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from runtime import style_contract
-from tn_runtime import load, stylization, stylize, synthesize
+from tn_runtime import load, session, stylization, stylize, synthesize
 from tn_runtime.errors import ModelError, RequestError
 from tn_runtime.pictures import Picture, RowBuffer, resampled, with_detail
 from tn_runtime.requests import INT64_MAX, INT64_MIN
 from tn_runtime.stylization import Options, reduced, stylized_bands
-from tn_runtime.tiling import Window
 
 LANCZOS = Image.Resampling.LANCZOS
 
@@ -92,8 +93,8 @@ def test_a_tile_is_run_with_its_halo_and_no_more(plain):
 
 
 @pytest.mark.parametrize("options", [Options(), Options(stroke_scale=2), Options(stroke_scale=0.7)])
-def test_memory_does_not_grow_with_the_picture(plain, normalized, monkeypatch, options):
-    monkeypatch.setattr(stylization, "REFERENCE_PIXELS", 10000)
+@pytest.mark.usefixtures("large_from_10000_pixels")
+def test_memory_does_not_grow_with_the_picture(plain, normalized, options):
     for model in (plain, normalized):
         before = peak(model, 3000, options)
         assert peak(model, 9000, options) < 1.2 * before
@@ -124,57 +125,101 @@ class Watched:
 # Statistics
 
 
-def given(model, content, statistics, seed=0):
-    """Run the whole photo at once."""
+def whole_inputs(content):
+    """Return the inputs for a whole photo at once."""
     height, width = content.shape[:2]
-    return model.run(
-        content=content[None],
-        window=np.array([0, 0, height, width]),
-        origin=np.array([0, 0]),
-        seed=np.array([seed]),
-        statistics=statistics,
-    )[0]
+    return {
+        "content": content[None],
+        "window": np.array([0, 0, height, width]),
+        "origin": np.array([0, 0]),
+    }
 
 
-NONE = np.empty((0, 3, 2), np.float32)
+@pytest.fixture
+def large_from_10000_pixels(monkeypatch):
+    monkeypatch.setattr(stylization, "REFERENCE_PIXELS", 10000)
+    monkeypatch.setattr(stylization, "ONE_RUN_PIXELS", {"cpu": 10000, "cuda": 10000})
 
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 3), (203, 150), (301, 700)])
-def test_all_tiles_share_the_photos_own_statistics(normalized, monkeypatch, size):
+def test_a_small_photo_is_painted_in_the_run_that_measures_it(normalized, monkeypatch, size):
     content = photo(size)
-    whole = given(normalized, content, NONE, 4)
+    whole = normalized.run(**whole_inputs(content))[0]
     for tile in (32, 100, 512):
         monkeypatch.setattr(stylization, "TILE", tile)
-        equal(stylize(normalized, content, 4), whole)
+        watched = Watched(normalized.session)
+        equal(stylize(dataclasses.replace(normalized, session=watched), content), whole)
+        assert len(watched.runs) == 1
 
 
-def test_statistics_passed_back_make_the_same_picture(normalized):
+def test_given_statistics_are_those_of_the_photo(normalized):
     content = photo((90, 70))
-    whole = Window(0, 0, 90, 70)
-    inputs = stylization._inputs(content, whole, whole, 4)
-    measured = normalized.measure(**inputs, statistics=NONE)
-    np.testing.assert_allclose(measured[0, :, 0], content.mean((0, 1)), rtol=1e-5)
-    np.testing.assert_allclose(measured[0, :, 1], content.var((0, 1)), rtol=1e-4)
-    equal(given(normalized, content, measured, 4), stylize(normalized, content, 4))
+    measured = normalized.measure(**whole_inputs(content))
+    np.testing.assert_allclose(measured[:, 0], content.mean((0, 1)), rtol=1e-5)
+    np.testing.assert_allclose(measured[:, 1], content.var((0, 1)), rtol=1e-4)
+    given = normalized.given(measured)
+    assert (given.spec, given.sha256) == (normalized.spec, normalized.sha256)
+    equal(given.measure(**whole_inputs(photo((40, 30), seed=9))), measured)
+    equal(given.run(**whole_inputs(content))[0], stylize(normalized, content))
+    with pytest.raises(RequestError, match=r"shape \(2, 2\) do not fit .* give \(3, 2\)"):
+        normalized.given(measured[:2])
 
 
+@pytest.mark.usefixtures("large_from_10000_pixels")
 def test_a_large_photo_is_measured_small(normalized, monkeypatch):
     """What is measured is all the photo at once, and what is made are tiles without seams."""
-    monkeypatch.setattr(stylization, "REFERENCE_PIXELS", 10000)
     monkeypatch.setattr(stylization, "TILE", 128)
     content = photo((300, 517))
     watched = Watched(normalized.session)
     picture = stylize(dataclasses.replace(normalized, session=watched), content)
-    [reference] = [run for run in watched.runs if len(run["statistics"]) == 0]
-    tiles = [run for run in watched.runs if len(run["statistics"])]
+    [reference] = watched.runs
     height, width = reference["content"].shape[1:3]
     assert 9000 < height * width <= 10000 + width
     assert reference["window"].tolist() == [0, 0, height, width]
     assert abs(width / height - 517 / 300) < 0.02
-    assert len(tiles) == 3 * 5
-    for tile in tiles:
-        equal(tile["statistics"], tiles[0]["statistics"])
-    equal(picture, given(normalized, content, tiles[0]["statistics"]))
+    given = normalized.given(normalized.measure(**reference))
+    equal(picture, given.run(**whole_inputs(content))[0])
+
+
+@pytest.mark.usefixtures("large_from_10000_pixels")
+def test_a_model_with_given_statistics_measures_no_photo(normalized):
+    """So the frames of a film, or the parts of a picture, get the same look."""
+    shared = normalized.measure(**whole_inputs(photo((90, 70))))
+    given = normalized.given(shared)
+    for size in ((40, 30), (200, 310)):
+        content = photo(size, seed=3)
+        equal(stylize(given, content), given.run(**whole_inputs(content))[0])
+
+
+@pytest.mark.usefixtures("large_from_10000_pixels")
+def test_sessions_end_with_their_photos(normalized, monkeypatch):
+    """Each large photo opens one. None is left open, not that of a photo that was given up."""
+    opened, open_session = weakref.WeakSet(), session._session
+    most, number = 0, 0
+
+    def counted(*arguments):
+        nonlocal number
+        number += 1
+        made = open_session(*arguments)
+        opened.add(made)
+        return made
+
+    monkeypatch.setattr(session, "_session", counted)
+    gc.disable()  # what only the collector of cycles would end is a leak until it runs
+    try:
+        for seed in range(20):
+            bands = stylized_bands(
+                normalized, Picture.from_array(photo((150, 120), seed=seed)), Options()
+            )
+            next(bands)
+            most = max(most, len(opened))
+            if seed % 2:
+                list(bands)
+            del bands
+            assert not opened
+    finally:
+        gc.enable()
+    assert (number, most) == (20, 1)
 
 
 # Strength and colours
@@ -390,22 +435,23 @@ def test_each_kind_of_model_has_its_verb(plain, plain_model):
         ),
         (
             style_contract.NORMALIZED,
-            "measured = Gather(candidates, rank)",
-            "measured = Concat <axis = 1> (candidates, candidates)",
+            "measured = Where(given, statistics, own)",
+            "measured = Concat <axis = 1> (own, own)",
             "returned statistics",
         ),
     ],
 )
-def test_a_model_that_fails_while_running_says_so(tmp_path, monkeypatch, spec, old, new, message):
-    monkeypatch.setattr(stylization, "REFERENCE_PIXELS", 100)  # the photo is measured first
+@pytest.mark.usefixtures("large_from_10000_pixels")
+def test_a_model_that_fails_while_running_says_so(tmp_path, spec, old, new, message):
     model = opened(tmp_path, style_contract.model_bytes(spec, [(old, new)]))
     with pytest.raises(ModelError, match=message):
-        stylize(model, photo((20, 30)))
+        stylize(model, photo((120, 130)))
 
 
 @pytest.mark.parametrize("size", [(512, 512), (3000, 2000), (4, 65000), (10**6, 1), (1, 1)])
-def test_what_is_measured_is_never_more_work_than_the_reference(size):
-    factor = stylization._reduction(size, 200)
+def test_what_is_measured_is_never_more_work_than_the_reference(plain, size):
+    model = dataclasses.replace(plain, spec=dataclasses.replace(plain.spec, stride=16, halo=84))
+    factor = stylization._reduction(model, size, 512**2)
     height, width = stylization._scaled(size, factor)
     assert (height + 200) * (width + 200) <= 1.01 * (512 + 200) ** 2
     assert factor == 1 or (height + 200) * (width + 200) > 0.98 * (512 + 200) ** 2

@@ -141,6 +141,9 @@ def test_inconsistent_files(path: Path, changes):
         ("config", {"branch": "8"}),
         ("config", {"branch": -1}),
         ("config", {"join_norm": 1}),
+        ("config", {"noise_channels": 0}),  # a texture is made of nothing else
+        ("config", {"slope": -0.1}),
+        ("config", {"slope": 1.0}),
         ("config", {"widths": [8, 8, 8.0]}),
         ("training", {"learning_rate": "a"}),
         ("training", {"learning_rate": math.nan}),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from tn_runtime.version import __version__
@@ -16,7 +17,7 @@ from tn_train.cli import main
 from tn_train.config import Budget
 from tn_train.plan import Options, plan
 from train.pictures import pattern
-from train.processes import python, run_tn_train, start_tn_train
+from train.processes import ENVIRONMENT, python, run_tn_train, start_tn_train
 
 TINY = ("--layers", "relu1_1,relu2_1", "--size", "32", "--device", "cpu")
 
@@ -58,6 +59,21 @@ def test_a_run_makes_its_files(picture: Path, tmp_path: Path):
             assert min(made.size) > 10
             assert np.asarray(made.convert("L")).std() > 1
     assert len(list(tmp_path.iterdir())) == 4  # and the exemplar
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_the_same_seed_steps_and_threads_give_the_same_model(
+    picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: str
+):
+    monkeypatch.setitem(ENVIRONMENT, "OMP_NUM_THREADS", threads)
+    made = []
+    for name in ("first.pt", "second.pt"):
+        out = tmp_path / name
+        done = run_tn_train("texture", picture, "-o", out, "--steps", 5, *TINY)
+        assert done.returncode == 0, done.stderr
+        made.append(checkpoints.load(out).weights)
+    first, second = made
+    assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_an_existing_checkpoint_is_not_overwritten(picture: Path, tmp_path: Path, call):

@@ -73,6 +73,26 @@ def test_style_loss_is_the_relative_squared_distance():
         torch.testing.assert_close(loss, expected)
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_the_gradient_of_the_style_loss(layout: torch.memory_format):
+    target = gram_matrix(torch.randn(1, 4, 8, 8))
+    features = torch.randn(3, 4, 6, 5).to(memory_format=layout).requires_grad_()
+    plain = (gram_matrix(features) - target).square().mean() / target.square().mean()
+    (expected,) = torch.autograd.grad(3 * plain, features)
+    losses = [StyleLoss(target, normalize_gradients=which, strength=2.5) for which in (False, True)]
+    found, normalized = (torch.autograd.grad(3 * loss(features), features)[0] for loss in losses)
+    torch.testing.assert_close(found, 2.5 * expected)
+    torch.testing.assert_close(normalized, expected / expected.abs().sum() * 2.5)
+
+
+def test_the_gradient_of_a_bf16_feature_is_bf16():
+    features = torch.randn(1, 4, 6, 5, dtype=torch.bfloat16, requires_grad=True)
+    target = gram_matrix(torch.randn(1, 4, 8, 8))
+    StyleLoss(target, normalize_gradients=True)(features).backward()
+    assert features.grad is not None
+    assert features.grad.dtype == torch.bfloat16
+
+
 def test_texture_loss_is_zero_for_the_exemplar_only(exemplar: Tensor):
     loss = TextureLoss(vgg16(["relu2_1", "relu1_1"]), exemplar, normalize_gradients=True)
     itself, other = loss(exemplar), loss(torch.rand(2, 3, 32, 32))
@@ -95,7 +115,7 @@ def test_a_weight_is_the_strength_of_a_layers_gradient(exemplar: Tensor):
 def test_octaves_compare_what_is_reduced(exemplar: Tensor):
     """Wrong pixels that are right once reduced are right to all octaves but the first."""
     descriptor = vgg16(["relu1_1", "relu2_1"])
-    loss = OctavesLoss(descriptor, exemplar, octaves=3)
+    loss = OctavesLoss(descriptor, exemplar, octaves=3, normalize_gradients=True)
     assert loss.scales == [2, 4]
     checkerboard = 0.5 * (-1) ** (torch.arange(48) + torch.arange(40)[:, None])
     full = TextureLoss(descriptor, exemplar, normalize_gradients=True)
@@ -103,16 +123,20 @@ def test_octaves_compare_what_is_reduced(exemplar: Tensor):
     assert full(exemplar + checkerboard)["relu2_1"].item() > 0.01
     assert loss(exemplar.roll(1, dims=1))["at 1/4"].item() > 0.01
     halves = TextureLoss(descriptor, F.avg_pool2d(exemplar, 2), normalize_gradients=True)
-    one = OctavesLoss(descriptor, exemplar, octaves=2)
+    one = OctavesLoss(descriptor, exemplar, octaves=2, normalize_gradients=True)
     pictures = torch.rand(2, 3, 32, 32)
     expected = sum(halves(F.avg_pool2d(pictures, 2)).values())
     torch.testing.assert_close(one(pictures), {"at 1/2": expected})
 
 
 def test_octaves_end_where_the_exemplar_does():
-    loss = OctavesLoss(vgg16(["relu3_1"]), torch.rand(1, 3, 20, 9), octaves=9)
+    loss = OctavesLoss(
+        vgg16(["relu3_1"]), torch.rand(1, 3, 20, 9), octaves=9, normalize_gradients=True
+    )
     assert loss.scales == [2]
-    none = OctavesLoss(vgg16(["relu3_1"]), torch.rand(1, 3, 20, 7), octaves=9)
+    none = OctavesLoss(
+        vgg16(["relu3_1"]), torch.rand(1, 3, 20, 7), octaves=9, normalize_gradients=True
+    )
     assert none(torch.rand(1, 3, 16, 16)) == {}
 
 
@@ -185,7 +209,8 @@ def test_features_do_not_depend_on_how_far_away_the_border_is():
 
 def test_bf16_features_are_near_fp32():
     pictures = torch.rand(1, 3, 32, 32)
-    exact, fast = vgg16(["relu2_1"])(pictures), vgg16(["relu2_1"], "bf16")(pictures)
+    descriptor = vgg16(["relu2_1"])
+    exact, fast = descriptor(pictures), descriptor.computing("bf16")(pictures)
     assert fast["relu2_1"].dtype == torch.bfloat16
     error = (gram_matrix(fast["relu2_1"]) - gram_matrix(exact["relu2_1"])).norm()
     assert error < 0.02 * gram_matrix(exact["relu2_1"]).norm()
@@ -226,7 +251,7 @@ def test_vgg19_from_a_file(tmp_path, suffix):
     descriptor = vgg19(path, ["relu1_1", "relu5_1"])
     assert isinstance(descriptor, Descriptor)
     assert descriptor(torch.rand(1, 3, 16, 16))["relu5_1"].shape == (1, 512, 1, 1)
-    last = descriptor.stages["relu5_1"][0].weight
+    last = descriptor.stages["relu5_1"].convolution.weight
     torch.testing.assert_close(last, weights["features.28.weight"], check_stride=False)
 
 

@@ -17,7 +17,7 @@ def norm(channels=4, margin=0):
     module = InstanceNorm(channels, margin)
     module.weight.data.uniform_(0.5, 2)
     module.bias.data.uniform_(-1, 1)
-    return module.requires_grad_(requires_grad=False)
+    return module.requires_grad_(requires_grad=False).eval()
 
 
 def features(channels=4, side=12):
@@ -55,26 +55,33 @@ def test_the_margin_is_normalised_but_not_measured():
     assert not torch.isclose(other[halo], y[halo]).any()
 
 
-def test_given_statistics_are_used():
+@pytest.mark.parametrize("margin", [0, MARGIN])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_in_training_it_has_the_same_values_and_the_gradient_of_the_formula(margin, layout):
+    module = norm(margin=margin).requires_grad_()
+    x = features().to(memory_format=layout).requires_grad_()
+    wanted = (x, module.weight, module.bias)
+    above = torch.randn_like(x)
+    expected = module.eval()(x, Statistics())
+    found = module.train()(x, Statistics())
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    gradients = torch.autograd.grad(found, wanted, above)
+    for gradient, reference in zip(
+        gradients, torch.autograd.grad(expected, wanted, above), strict=True
+    ):
+        torch.testing.assert_close(gradient, reference, rtol=1e-3, atol=1e-4)
+
+
+def test_given_statistics_are_used_for_all_pictures():
     module, x = norm(), features()
-    given = torch.rand(2, 4, 2) + 0.5
-    y = module(x, Statistics(given))
-    mean, variance = given[..., None, None].unbind(2)  # (N, C, 1, 1)
+    given = torch.rand(4, 2) + 0.5
+    statistics = Statistics(given)
+    y = module(x, statistics)
+    mean, variance = given[..., None, None].unbind(1)  # (C, 1, 1)
     weight, bias = module.weight.view(4, 1, 1), module.bias.view(4, 1, 1)
     expected = (x - mean) / (variance + EPS).sqrt() * weight + bias
     torch.testing.assert_close(y, expected)
-
-
-def test_given_or_not_its_own_are_measured():
-    module, x = norm(), features()
-    statistics = Statistics(torch.rand(2, 4, 2))
-    module(x, statistics)
-    torch.testing.assert_close(statistics.all(), statistics_of(x))
-
-
-def test_none_given_means_measure():
-    module, x = norm(), features()
-    assert torch.equal(module(x, Statistics(torch.empty(0, 4, 2))), module(x, Statistics()))
+    assert torch.equal(statistics.all(), torch.stack([given, given]))
 
 
 def test_bf16_is_normalised_in_fp32():
@@ -109,7 +116,7 @@ def test_a_network_measures_all_its_channels_in_the_order_it_takes_them(generato
     # Every block has three norms, every join one on each of its two branches.
     channels = 3 * (6 + 5 + 4 + 3 + 3) + (5 + 3) + (4 + 3)
     assert generator.normalized_channels == sum(taken) == channels
-    assert [each.shape for each in statistics.measured] == [(2, count, 2) for count in taken]
+    assert [each.shape for each in statistics.used] == [(2, count, 2) for count in taken]
     assert statistics.all().shape == (2, channels, 2)
 
 
@@ -137,9 +144,9 @@ def test_every_norm_of_a_network_measures_the_window_and_nothing_around_it(level
 
 
 def test_what_was_measured_given_back_changes_nothing(generator):
-    levels, measured = pyramid(generator), Statistics()
+    levels, measured = pyramid(generator, batch=1), Statistics()
     picture = generator.run(levels, measured)
-    again = Statistics(measured.all())
+    again = Statistics(measured.all()[0])
     assert torch.equal(generator.run(levels, again), picture)
     assert torch.equal(again.all(), measured.all())
 
@@ -149,8 +156,8 @@ def test_every_channel_given_counts(generator):
     levels, measured = pyramid(generator, batch=1), Statistics()
     picture = generator.run(levels, measured)
     for channel in range(generator.normalized_channels):
-        given = measured.all().clone()
-        given[:, channel, 0] += given[:, channel, 1].sqrt()
+        given = measured.all()[0].clone()
+        given[channel, 0] += given[channel, 1].sqrt()
         assert not torch.equal(generator.run(levels, Statistics(given)), picture), channel
 
 
@@ -169,4 +176,4 @@ def test_batch_normalisation_measures_nothing():
     statistics = Statistics()
     generator.run(pyramid(generator), statistics)
     assert generator.normalized_channels == 0
-    assert statistics.measured == []
+    assert statistics.used == []

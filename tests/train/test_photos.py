@@ -1,5 +1,6 @@
 """Content: which photos there are, which are held out, and the crops that are made of the rest."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -54,7 +55,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def made(photos: Photos, count: int = 3, **options) -> list[Tensor]:
-    defaults = {"seed": 0, "first": 0, "sample": 16, "batch": 3, "workers": 0}
+    defaults = {"seed": 0, "numbers": itertools.count(), "sample": 16, "batch": 3, "workers": 0}
     stream = batches(photos, **{"report": pytest.fail} | defaults | options)
     taken = list(islice(stream, count))
     stream.close()
@@ -230,9 +231,11 @@ def test_batches_do_not_depend_on_who_makes_them(folder: Path):
 def test_batches_go_on_where_they_were_left(folder: Path):
     photos = find(folder)
     whole = made(photos, 8)
-    assert same(made(photos, 3, first=5), whole[5:])
-    assert same(made(photos, 3, first=5, workers=2), whole[5:])
-    assert same(made(photos, 1, first=7), whole[7:])
+    assert same(made(photos, 3, numbers=itertools.count(5)), whole[5:])
+    assert same(made(photos, 3, numbers=itertools.count(5), workers=2), whole[5:])
+    assert same(made(photos, 1, numbers=[7]), whole[7:])
+    again = made(photos, 4, numbers=[6, 5, 6, 5], workers=2)
+    assert same(again, [whole[6], whole[5]] * 2)
 
 
 def test_a_batch_has_a_seed_and_a_number(folder: Path):
@@ -349,7 +352,7 @@ def test_a_damaged_photo_is_replaced_and_reported_once(folder: Path):
         lines = []
         assert same(made(photos, 12, workers=workers, report=lines.append), alone)
         assert sorted(line.split()[0] for line in lines) == sorted(map(str, bad))
-    later = made(photos, 2, first=10, report=lambda _: None)
+    later = made(photos, 2, numbers=itertools.count(10), report=lambda _: None)
     assert same(later, alone[10:])
 
 
@@ -389,7 +392,7 @@ def test_few_photos_are_kept_in_memory(folder: Path, monkeypatch: pytest.MonkeyP
 # Processes
 
 WATCHED = """
-import multiprocessing, signal, sys
+import itertools, multiprocessing, signal, sys
 from pathlib import Path
 from tn_train.crops import batches
 from tn_train.photos import find
@@ -397,8 +400,8 @@ from tn_train.photos import find
 def main():
     signal.signal(signal.SIGINT, lambda *_: None)
     stream = batches(
-        find(Path(sys.argv[1])), seed=0, first=0, sample=16, batch=2, report=print,
-        workers=2, start_method=sys.argv[2],
+        find(Path(sys.argv[1])), seed=0, numbers=itertools.count(), sample=16, batch=2,
+        report=print, workers=2, start_method=sys.argv[2],
     )
     print("begins", flush=True)
     next(stream)

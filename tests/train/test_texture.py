@@ -35,17 +35,20 @@ def test_evaluation_is_fp32_whatever_training_is(
     fresh: Checkpoint, exemplar: Tensor, monkeypatch: pytest.MonkeyPatch
 ):
     evaluations, trained = [], []
-    for precision in ("fp32", "bf16"):
-        monkeypatch.setattr(texture, "fast_precision", lambda _, precision=precision: precision)
+    for arithmetic in ("fp32", "winograd", "bf16"):
+        monkeypatch.setattr(texture, "fast_arithmetic", lambda _, way=arithmetic: way)
         task = TextureTask(vgg16(fresh.training.layers), exemplar, fresh.training)
         torch.manual_seed(0)
         generator = Generator(fresh.config)
         evaluations.append(task.evaluate(generator))
         losses = task.losses(generator.train(), torch.Generator().manual_seed(0), Moment(0, 0.0))
         trained.append({name: loss.item() for name, loss in losses.layers.items()})
-    assert trained[0] != trained[1]
-    assert evaluations[0].layers == evaluations[1].layers
-    assert torch.equal(evaluations[0].pictures, evaluations[1].pictures)
+    exact, winograd, bf16 = trained
+    assert exact != winograd == pytest.approx(exact, rel=1e-4)
+    assert exact != bf16
+    for other in evaluations[1:]:
+        assert evaluations[0].layers == other.layers
+        assert torch.equal(evaluations[0].pictures, other.pictures)
 
 
 def test_small_exemplars_do_not_make_small_statistics(fresh: Checkpoint, exemplar: Tensor):

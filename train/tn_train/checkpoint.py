@@ -57,6 +57,8 @@ class Checkpoint:
     """For style, the painting."""
     content: Content | None = None
     """For style, what was stylised in training."""
+    arithmetic: str = ""
+    """How the descriptor computed in the last part of the run; see `descriptor.Arithmetic`."""
     steps: int = 0
     seconds: float = 0.0
     """Spent in training, evaluation included."""
@@ -161,13 +163,15 @@ def _build(data: dict[str, Any]) -> Checkpoint:
 
 def _check(checkpoint: Checkpoint) -> None:
     """Raise ValueError, or RequestError for the crop, where values of the right type cannot be."""
-    training, budget, stride = checkpoint.training, checkpoint.budget, checkpoint.config.stride
+    config, training, budget = checkpoint.config, checkpoint.training, checkpoint.budget
     sound = {
+        "config.noise_channels": config.noise_channels >= (0 if config.kind == "style" else 1),
+        "config.slope": 0 <= config.slope < 1,
         "training.size": training.size >= 1,
         "training.stages": len(training.stages) > 0,
         "training.stages.share": all(stage.share > 0 for stage in training.stages),
         "training.stages.sample": all(
-            stage.sample >= 1 and stage.sample % stride == 0 for stage in training.stages
+            stage.sample >= 1 and stage.sample % config.stride == 0 for stage in training.stages
         ),
         "training.stages.batch": all(stage.batch >= 1 for stage in training.stages),
         "training.averaging": 0 <= training.averaging < 1,
@@ -176,9 +180,10 @@ def _check(checkpoint: Checkpoint) -> None:
         "training.octaves": training.octaves >= 1,
         "training.detail_weight": 0 <= training.detail_weight < math.inf,
         "training.weights": all(0 <= each < math.inf for each in training.weights.values()),
+        "training.style_weight": 0 <= training.style_weight < math.inf,
         "training.content_weight": 0 <= training.content_weight < math.inf,
         "training.variation_weight": 0 <= training.variation_weight < math.inf,
-        "content": (checkpoint.content is None) == (checkpoint.config.kind == "texture"),
+        "content": (checkpoint.content is None) == (config.kind == "texture"),
         "training.range_weight": 0 <= training.range_weight < math.inf,
         "training.seed": 0 <= training.seed < 2**63,
         "budget.steps": budget.steps is None or budget.steps >= 1,

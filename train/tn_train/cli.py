@@ -4,7 +4,7 @@ import math
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -88,8 +88,8 @@ SeedOption = Annotated[
     typer.Option(
         min=0,
         max=2**63 - 1,
-        help="Of weights and noise. A run by --steps is reproducible on one machine's CPU; "
-        f"how far --minutes come depends on the machine's speed. {_default(TrainingConfig().seed)}",
+        help="Seed of weights, noise and crops. The same seed, --steps and number of threads give "
+        f"the same model on one machine's CPU. {_default(TrainingConfig().seed)}",
     ),
 ]
 CreditOption = Annotated[
@@ -281,11 +281,11 @@ def _task(
         return TextureTask(descriptor, pixels, training)
     report = functools.cache(note)  # a damaged photo is met by several processes
 
-    def crops(stage: "Stage", step: int) -> "Iterator[Tensor]":
+    def crops(stage: "Stage", numbers: "Iterable[int]") -> "Iterator[Tensor]":
         stream = batches(
             photos,
             seed=training.seed,
-            first=step,
+            numbers=numbers,
             sample=stage.sample,
             batch=stage.batch,
             report=report,

@@ -29,17 +29,27 @@ class GeneratorConfig:
     branch: int = 8
     """Channels that each level's own noise is turned into before it joins the coarser result."""
     noise_channels: int = 3
+    """Noise at each level; a style may have 0, and sees the photo alone."""
     content_channels: int = 0
-    """Of the photo, which joins the noise of every level: 3 for stylisation, 0 for textures."""
+    """Channels of the photo at each level, before those of the noise: 3 for a style, 0 for a
+    texture."""
     norm: Literal["batch", "instance"] = "batch"
     """The paper's, or that of its follow-up (arXiv 1607.08022), which is for stylisation."""
     join_norm: bool = True
     """A norm on both branches right before each concatenation."""
+    slope: float = 0.01
+    """LeakyReLU's slope for negative numbers; 0 is ReLU. 0.01 is the default of Torch7's
+    `nn.LeakyReLU`, which the authors' pyramid.lua uses."""
 
     @property
     def kind(self) -> Kind:
         """What such a generator makes."""
         return "style" if self.content_channels else "texture"
+
+    @property
+    def input_channels(self) -> int:
+        """Channels of the photo and of the noise at each level."""
+        return self.content_channels + self.noise_channels
 
     @property
     def levels(self) -> int:
@@ -95,13 +105,18 @@ class TrainingConfig:
     """Of the loss of the finest structure; see `losses.DetailLoss`."""
     averaging: float = 0.98
     """Of the weights over the steps: what is evaluated and kept is this exponential average."""
+    normalize_gradients: bool = True
+    """Divide the gradient of each layer by its norm (the authors' code,
+    TextureLoss:updateGradInput)."""
     weights: dict[str, float] = field(default_factory=dict)
-    """Of layers, 1 where none is given: how hard each pulls. The gradient of each layer is divided
-    by its norm first (the authors' code, TextureLoss:updateGradInput)."""
+    """Factors of the gradients of layers, 1 where none is given."""
+    style_weight: float = 1.0
+    """Weight of the style losses of a stylisation. Without normalised gradients, their sum is
+    divided by that of photos first; see `StyleTask`."""
     content_layer: str = "relu4_2"
-    """Of the descriptor, where stylised photos must resemble their photos; not of textures."""
+    """Layer of the descriptor where stylised photos must resemble their photos."""
     content_weight: float = 0.0
-    """Of the content loss; beside normalised gradients of the style it is large."""
+    """Weight of the content loss; beside normalised gradients of the style it is large."""
     variation_weight: float = 0.0
     """Of the total variation of stylised photos."""
     range_weight: float = 1000.0
@@ -151,6 +166,16 @@ class Budget:
     minutes: float | None = 10.0
     """Heeded where `steps` is None."""
 
+    @property
+    def evaluations(self) -> int:
+        """How many evaluations and previews a run has.
+
+        An evaluation takes about three steps: a twentieth of the time goes into them, and a user
+        sees a new preview every 20 seconds.
+        """
+        wanted = self.steps / 50 if self.steps is not None else 3 * (self.minutes or 0)
+        return max(1, round(wanted))
+
     def progress(self, steps: int, seconds: float) -> float:
         """Return how much of the run is done, 0 to 1."""
         if self.steps is not None:
@@ -181,6 +206,19 @@ FAITHFUL = TrainingConfig(
     detail_weight=0.0,
 )
 
+INSTANCE = GeneratorConfig(
+    widths=(16, 32, 32, 48, 32),
+    branch=16,
+    noise_channels=0,
+    content_channels=3,
+    norm="instance",
+    join_norm=False,
+    slope=0.0,
+)
+"""The photo alone: the authors' code for instance normalisation has noise for textures only, and in
+a style it shows as speckle in skies. ReLU is that code's, too. ONNX Runtime computes it faster than
+LeakyReLU, and channels in multiples of 16 faster than others."""
+
 STYLE = TrainingConfig(
     stages=(Stage(1.0, 256, 1),),
     learning_rate=0.02,
@@ -192,12 +230,7 @@ STYLE = TrainingConfig(
 PRESETS: dict[Kind, dict[str, Preset]] = {
     "texture": {"funnel": Preset(FUNNEL), "paper": Preset(training=FAITHFUL)},
     "style": {
-        "instance": Preset(
-            GeneratorConfig(
-                widths=(16, 32, 32, 48, 32), content_channels=3, norm="instance", join_norm=False
-            ),
-            STYLE,
-        ),
+        "instance": Preset(INSTANCE, STYLE),
         "paper": Preset(
             GeneratorConfig(widths=(48, 40, 32, 24, 16, 8), content_channels=3),
             TrainingConfig(

@@ -10,7 +10,7 @@ import signal
 import warnings
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
@@ -38,14 +38,14 @@ def batches(
     photos: Photos,
     *,
     seed: int,
-    first: int,
+    numbers: Iterable[int],
     sample: int,
     batch: int,
     report: Callable[[str], None],
     workers: int | None = None,
     start_method: str | None = None,
 ) -> Generator[Tensor, None, None]:
-    """Make batch number `first` and all that follow, without end.
+    """Make the batches of these numbers, one after another.
 
     A batch depends on the photos, the seed, its number, `sample` and `batch` alone: however many
     processes make them, and wherever a run is taken up again, they are the same.
@@ -57,7 +57,7 @@ def batches(
     Args:
         photos: those held out are not used.
         seed: from 0 on.
-        first: number of the first batch, from 0 on.
+        numbers: from 0 on; they need not end.
         sample: side of the crops, pixels.
         batch: crops in a batch.
         report: called in this process with a line about each damaged photo, once.
@@ -73,7 +73,7 @@ def batches(
     """
     stream = _stream(
         Crops(photos.training, seed, sample, batch),
-        first,
+        numbers,
         functools.cache(report),  # each process comes upon the same photos
         _processors() if workers is None else workers,
         start_method,
@@ -153,7 +153,7 @@ class Crops(Dataset[Drawn]):
 
 def _stream(
     crops: Crops,
-    first: int,
+    numbers: Iterable[int],
     report: Callable[[str], None],
     workers: int,
     start_method: str | None,
@@ -161,7 +161,7 @@ def _stream(
     loader = DataLoader(
         crops,
         batch_size=None,  # an item is a batch
-        sampler=itertools.count(first),
+        sampler=numbers,
         num_workers=workers,
         worker_init_fn=_begin,
         multiprocessing_context=start_method if workers else None,

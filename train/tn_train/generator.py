@@ -16,25 +16,24 @@ from torch import Tensor, nn
 from tn_train.config import GeneratorConfig
 from tn_train.norm import InstanceNorm, Statistics
 
-SLOPE = 0.01
-"""Of LeakyReLU: the default of Torch7's `nn.LeakyReLU`, which the authors' pyramid.lua uses."""
-
 BLOCK_MARGIN = 2
 """Pixels per side that the two 3x3 convolutions of a block consume."""
 
 
 class ConvBlock(nn.Sequential):
-    """3x3, 3x3, 1x1 convolutions, each with a norm and LeakyReLU; H and W shrink by 4."""
+    """3x3, 3x3, 1x1 convolutions, each with a norm and an activation; H and W shrink by 4."""
 
-    def __init__(self, in_channels: int, out_channels: int, norm: str, margin: int) -> None:
+    def __init__(
+        self, config: GeneratorConfig, in_channels: int, out_channels: int, margin: int
+    ) -> None:
         """Build the block for an input with so many pixels per side around the window."""
         modules: list[nn.Module] = []
         for kernel in (3, 3, 1):
             margin -= kernel // 2
             modules += [
                 nn.Conv2d(in_channels, out_channels, kernel),
-                _norm(norm, out_channels, margin),
-                nn.LeakyReLU(SLOPE, inplace=True),
+                _norm(config, out_channels, margin),
+                _activation(config),
             ]
             in_channels = out_channels
         super().__init__(*modules)
@@ -49,14 +48,13 @@ class ConvBlock(nn.Sequential):
 class Join(nn.Module):
     """Concatenate the upsampled coarser result and this level's own branch; a block on top."""
 
-    def __init__(
-        self, coarse: int, branch: int, width: int, norm: str, margin: int, *, join_norm: bool
-    ) -> None:
+    def __init__(self, config: GeneratorConfig, coarse: int, width: int, margin: int) -> None:
         """Build the join of branches with so many pixels per side around the window."""
         super().__init__()
-        self.coarse_norm = _norm(norm, coarse, margin) if join_norm else nn.Identity()
-        self.branch_norm = _norm(norm, branch, margin) if join_norm else nn.Identity()
-        self.block = ConvBlock(coarse + branch, width, norm, margin)
+        branch, normed = config.branch, config.join_norm
+        self.coarse_norm = _norm(config, coarse, margin) if normed else nn.Identity()
+        self.branch_norm = _norm(config, branch, margin) if normed else nn.Identity()
+        self.block = ConvBlock(config, coarse + branch, width, margin)
 
     def forward(self, coarse: Tensor, branch: Tensor, statistics: Statistics) -> Tensor:
         """Join (N, C, H, W) of both branches into (N, width, H - 4, W - 4)."""
@@ -69,28 +67,20 @@ class Join(nn.Module):
 
 
 class Generator(nn.Module):
-    """Noise, or photo and noise, finest level first, to pictures: RGB, nominally in [0, 1]."""
+    """Noise, photo, or both, finest level first, to pictures: RGB, nominally in [0, 1]."""
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
         self.config = config
         self.halos, self.crops = halos(config.levels)
-        widths, norm = config.widths, config.norm
-        channels = config.content_channels + config.noise_channels
+        widths, channels = config.widths, config.input_channels
         *finer, coarsest = self.halos
         self.branches = nn.ModuleList(
-            ConvBlock(channels, config.branch, norm, halo) for halo in finer
+            ConvBlock(config, channels, config.branch, halo) for halo in finer
         )
-        self.coarsest = ConvBlock(channels, widths[-1], norm, coarsest)
+        self.coarsest = ConvBlock(config, channels, widths[-1], coarsest)
         self.joins = nn.ModuleList(
-            Join(
-                coarse,
-                config.branch,
-                width,
-                norm,
-                margin=halo - BLOCK_MARGIN,
-                join_norm=config.join_norm,
-            )
+            Join(config, coarse, width, margin=halo - BLOCK_MARGIN)
             for (width, coarse), halo in zip(itertools.pairwise(widths), finer, strict=True)
         )
         self.to_rgb = nn.Conv2d(widths[0], 3, 1)
@@ -123,7 +113,7 @@ class Generator(nn.Module):
         return [
             (
                 batch,
-                self.config.content_channels + self.config.noise_channels,
+                self.config.input_channels,
                 height // 2**level + 2 * halo,
                 width // 2**level + 2 * halo,
             )
@@ -146,8 +136,13 @@ class Generator(nn.Module):
         return max(halo << level for level, halo in enumerate(self.halos))
 
 
-def _norm(name: str, channels: int, margin: int) -> nn.Module:
-    return InstanceNorm(channels, margin) if name == "instance" else nn.BatchNorm2d(channels)
+def _norm(config: GeneratorConfig, channels: int, margin: int) -> nn.Module:
+    instance = config.norm == "instance"
+    return InstanceNorm(channels, margin) if instance else nn.BatchNorm2d(channels)
+
+
+def _activation(config: GeneratorConfig) -> nn.Module:
+    return nn.LeakyReLU(config.slope, inplace=True) if config.slope else nn.ReLU(inplace=True)
 
 
 def halos(levels: int) -> tuple[list[int], list[int]]:

@@ -16,13 +16,11 @@ from torch import Tensor, nn
 
 from tn_runtime.errors import CheckpointError, RequestError, TrainingError
 from tn_train.checkpoint import Checkpoint, Record
+from tn_train.descriptor import fast_arithmetic
 from tn_train.generator import Generator
 from tn_train.interrupt import Interrupted, deferred
 from tn_train.optimizer import Optimizer
 
-EVALUATE_EVERY = 40
-"""Steps. An evaluation, in fp32, costs three to four steps in bf16 (the preset `funnel` and one
-thread of a CPU with AMX), so a tenth of the time goes into them."""
 FLOOR = 0.02
 """Where the cosine ends, of the learning rate."""
 DIVERGED = 10.0
@@ -108,6 +106,7 @@ class Run:
         """
         self.origin = checkpoint
         training = checkpoint.training
+        self.arithmetic = fast_arithmetic(device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(training.seed)
             generator = Generator(checkpoint.config)
@@ -134,6 +133,11 @@ class Run:
     def progress(self) -> float:
         """How much of the budget is spent, 0 to 1."""
         return self.origin.budget.progress(self.step, self.seconds)
+
+    @property
+    def evaluations(self) -> int:
+        """How many of the run's evaluations are due by now, all evenly spread over the budget."""
+        return int(self.progress * self.origin.budget.evaluations)
 
     @property
     def learning_rate(self) -> float:
@@ -206,6 +210,7 @@ class Run:
         }
         return dataclasses.replace(
             self.origin,
+            arithmetic=self.arithmetic,
             steps=self.step,
             seconds=self.seconds,
             loss=self.kept_loss,
@@ -252,7 +257,7 @@ def train(run: Run, task: Task, report: Callable[[Event], None]) -> None:
     start = time.perf_counter() - run.seconds
     with deferred() as interrupted:
         while run.progress < 1:
-            moment = Moment(run.step, run.progress)
+            moment, evaluations = Moment(run.step, run.progress), run.evaluations
             losses = task.losses(run.generator.train(), run.rng, moment)
             loss = sum(layer.item() for layer in losses.layers.values())
             sound = run.descend(losses)
@@ -260,7 +265,7 @@ def train(run: Run, task: Task, report: Callable[[Event], None]) -> None:
             run.seconds = time.perf_counter() - start
 
             evaluation = None
-            if sound and (run.step % EVALUATE_EVERY == 0 or run.progress >= 1):
+            if sound and run.evaluations > evaluations:
                 evaluation = task.evaluate(run.averaged)
                 sound = not run.diverged(evaluation)
                 run.seconds = time.perf_counter() - start

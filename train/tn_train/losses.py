@@ -3,19 +3,18 @@
 TextureLoss         pictures -> {layer: loss}
   Descriptor        pictures -> {layer: features}
   StyleLoss         features -> loss, one for each layer
-    normalize_gradient
     gram_matrix
 OctavesLoss         pictures -> {octave: loss}, of coarser structure
   TextureLoss
 DetailLoss          pictures -> loss, of the finest structure
-StylizationLoss     pictures, photos -> {layer: loss}, loss
+StylizationLoss     pictures, photos' features -> {layer: loss}, loss
   TextureLoss
   content_loss      features, photos' features -> loss
 range_penalty       pictures -> penalty
 total_variation     pictures -> penalty
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -37,19 +36,63 @@ def gram_matrix(features: Tensor) -> Tensor:
     Returns:
         float32 (N, C, C).
     """
+    pixels = _pixels(features)
+    return pixels.mT @ pixels / features[0].numel()
+
+
+def _pixels(features: Tensor) -> Tensor:
+    """Return float32 (N, H W, C): a view of channels_last fp32, which the descriptor makes."""
     n, c, h, w = features.shape
-    # (N, H W, C) is a view of channels_last features, which the descriptor makes.
-    pixels = features.permute(0, 2, 3, 1).reshape(n, h * w, c).float()
-    return pixels.mT @ pixels / (c * h * w)
+    return features.permute(0, 2, 3, 1).reshape(n, h * w, c).float()
 
 
-class NormalizeGradient(torch.autograd.Function):
-    """Identity forward; backward, the gradient over its L1 norm, times a strength.
+class _GramDistance(torch.autograd.Function):
+    """The relative squared distance of Gram matrices, and its gradient by one matrix product.
+
+    G is symmetric, so both of its factors have the same gradient: autograd would compute it twice.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,  # noqa: ANN401 - torch's own
+        features: Tensor,
+        target: Tensor,
+        scale: Tensor,
+        strength: float,
+        normalize: bool,
+    ) -> Tensor:
+        difference = gram_matrix(features) - target
+        ctx.save_for_backward(features, difference, scale)
+        ctx.strength, ctx.normalize = strength, normalize
+        distance: Tensor = difference.square().mean() / scale
+        return distance
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+        features, difference, scale = ctx.saved_tensors
+        (above,) = gradients
+        factor = 4 * above / (difference.numel() * scale * features[0].numel())
+        n, c, h, w = features.shape
+        product = _pixels(features) @ (factor * ctx.strength * difference)
+        gradient = product.view(n, h, w, c).permute(0, 3, 1, 2)
+        if ctx.normalize:
+            gradient = _normalized(gradient, ctx.strength)
+        return gradient.to(features.dtype), None, None, None, None
+
+
+def _normalized(gradient: Tensor, strength: float) -> Tensor:
+    """Return the gradient over its L1 norm, times a strength.
 
     The authors' TextureLoss:updateGradInput: one norm over the whole batch tensor, plus 1e-8. It is
     not in the paper, and the loss shown is no longer the function descended, but each layer pulls
     equally hard however small its loss has become.
     """
+    norm: Tensor = torch.linalg.vector_norm(gradient, 1)
+    return gradient * (strength / (norm + 1e-8))
+
+
+class NormalizeGradient(torch.autograd.Function):
+    """Identity forward; backward, the gradient with an L1 norm of a strength."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, strength: float) -> Tensor:  # noqa: ANN401 - torch's own
@@ -61,7 +104,7 @@ class NormalizeGradient(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
         """Return the gradient with an L1 norm of `strength`."""
         (gradient,) = gradients
-        return gradient / (gradient.norm(p=1) + 1e-8) * ctx.strength, None
+        return _normalized(gradient, ctx.strength), None
 
 
 def normalize_gradient(x: Tensor, strength: float = 1.0) -> Tensor:
@@ -82,7 +125,9 @@ class StyleLoss(nn.Module):
     def __init__(self, target: Tensor, *, normalize_gradients: bool, strength: float = 1.0) -> None:
         """Keep the target, the exemplar's float32 Gram matrix (1, C, C).
 
-        The strength is that of normalised gradients; the loss itself does not feel it.
+        The gradient that flows back into the features is multiplied by `strength`; where gradients
+        are normalised, it gets an L1 norm of `strength`. The loss itself stays the same. What
+        reaches the features from deeper layers is added to it as it is.
         """
         super().__init__()
         self.target = nn.Buffer(target)
@@ -92,10 +137,9 @@ class StyleLoss(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Return the loss, a float32 scalar, of features (N, C, H, W) of any floating type."""
-        features = features.float()
-        if self.normalize_gradients:
-            features = normalize_gradient(features, self.strength)
-        return (gram_matrix(features) - self.target).square().mean() / self.scale
+        return _GramDistance.apply(  # type: ignore[no-untyped-call, no-any-return]
+            features, self.target, self.scale, self.strength, self.normalize_gradients
+        )
 
 
 class TextureLoss(nn.Module):
@@ -108,7 +152,7 @@ class TextureLoss(nn.Module):
         *,
         normalize_gradients: bool,
         weights: Mapping[str, float] = MappingProxyType({}),
-        content: str = "",
+        layers: Sequence[str] = (),
     ) -> None:
         """Measure the exemplar.
 
@@ -116,8 +160,8 @@ class TextureLoss(nn.Module):
             descriptor: with the layers to compare.
             exemplar: float32 (1, 3, H, W), RGB in [0, 1].
             normalize_gradients: of each layer.
-            weights: strengths of the normalised gradients, by name of a layer; 1 if not given.
-            content: a layer of the descriptor that is left out.
+            weights: strengths of the gradients, by name of a layer; 1 if not given.
+            layers: those of the descriptor to compare; all if not given.
         """
         super().__init__()
         self.descriptor = descriptor
@@ -131,7 +175,7 @@ class TextureLoss(nn.Module):
                     strength=weights.get(name, 1.0),
                 )
                 for name, feature in features.items()
-                if name != content
+                if name in (layers or features)
             }
         )
 
@@ -148,7 +192,7 @@ class OctavesLoss(nn.Module):
     """The texture loss of pictures reduced to 1/2, 1/4 ... of their size, all layers added up.
 
     A departure: the descriptor sees twice as far in each (Snelgrove 2017, "High-Resolution
-    Multi-Scale Neural Texture Synthesis"). Gradients are normalised.
+    Multi-Scale Neural Texture Synthesis").
     """
 
     def __init__(
@@ -156,8 +200,10 @@ class OctavesLoss(nn.Module):
         descriptor: Descriptor,
         exemplar: Tensor,
         octaves: int,
+        *,
+        normalize_gradients: bool,
         weights: Mapping[str, float] = MappingProxyType({}),
-        content: str = "",
+        layers: Sequence[str] = (),
     ) -> None:
         """Measure the exemplar, at as many octaves below its own as asked for, and as it has."""
         super().__init__()
@@ -169,9 +215,9 @@ class OctavesLoss(nn.Module):
             TextureLoss(
                 descriptor,
                 F.avg_pool2d(exemplar, scale),
-                normalize_gradients=True,
+                normalize_gradients=normalize_gradients,
                 weights=weights,
-                content=content,
+                layers=layers,
             )
             for scale in self.scales
         )
@@ -239,6 +285,7 @@ class StylizationLoss(nn.Module):
         self,
         descriptor: Descriptor,
         painting: Tensor,
+        layers: Sequence[str],
         content: str,
         *,
         normalize_gradients: bool,
@@ -247,9 +294,10 @@ class StylizationLoss(nn.Module):
         """Measure the painting.
 
         Args:
-            descriptor: its layers are those of the style, and the content's.
+            descriptor: with the layers of the style and the content's.
             painting: float32 (1, 3, H, W), RGB in [0, 1].
-            content: the layer of the content loss, of which no style is taken.
+            layers: those of the style.
+            content: the layer of the content loss; it may be one of the style's.
             normalize_gradients: of the style; the content's is left alone, as in the authors' code.
             weights: as for `TextureLoss`.
         """
@@ -261,18 +309,21 @@ class StylizationLoss(nn.Module):
             painting,
             normalize_gradients=normalize_gradients,
             weights=weights,
-            content=content,
+            layers=layers,
         )
 
-    def forward(self, pictures: Tensor, photos: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    @torch.no_grad()
+    def target(self, photos: Tensor) -> Tensor:
+        """Return the features that pictures of photos (N, 3, H, W), RGB in [0, 1], must keep."""
+        return self.descriptor(photos)[self.content]  # type: ignore[no-any-return]  # untyped
+
+    def forward(self, pictures: Tensor, target: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """Return the loss of each style layer, and that of the content.
 
         Args:
             pictures: float32 (N, 3, H, W), RGB in [0, 1].
-            photos: what they are to show, the same shape.
+            target: features of the photos that they show.
         """
-        with torch.no_grad():
-            target = self.descriptor(photos)[self.content]
         features = self.descriptor(pictures)
         return self.style.compare(features), content_loss(features[self.content], target)
 

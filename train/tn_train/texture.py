@@ -6,7 +6,7 @@ from torch import Tensor
 from tn_train import noise
 from tn_train.compilation import compiled
 from tn_train.config import Stage, TrainingConfig
-from tn_train.descriptor import Descriptor, fast_precision
+from tn_train.descriptor import Descriptor, fast_arithmetic
 from tn_train.evaluation import CALIBRATION_BATCHES, SEED, calibrate, contrast, exact_convolutions
 from tn_train.generator import Generator
 from tn_train.loop import Evaluation, Losses, Moment
@@ -36,18 +36,24 @@ class TextureTask:
         # that was compared (180 steps on dead_leaves) ended level, at 0.082 against 0.083. Weights
         # and optimiser stay fp32, and so does evaluation: what is kept as a run's loss must not
         # depend on the machine.
-        self.precision = fast_precision(exemplar.device)
+        self.arithmetic = fast_arithmetic(exemplar.device)
         with exact_convolutions():
             self.exact = TextureLoss(descriptor, exemplar, normalize_gradients=False)
-            self.exact_octaves = OctavesLoss(descriptor, exemplar, training.octaves)
+            self.exact_octaves = OctavesLoss(
+                descriptor, exemplar, training.octaves, normalize_gradients=False
+            )
         self.loss = TextureLoss(
-            descriptor.cast(self.precision),
+            descriptor.computing(self.arithmetic),
             exemplar,
             normalize_gradients=True,
             weights=training.weights,
         )
         self.octaves = OctavesLoss(
-            self.loss.descriptor, exemplar, training.octaves, training.weights
+            self.loss.descriptor,
+            exemplar,
+            training.octaves,
+            normalize_gradients=True,
+            weights=training.weights,
         )
         self.detail = DetailLoss(exemplar, training.detail_weight)
         self.exemplar = exemplar
@@ -89,7 +95,7 @@ class TextureTask:
         return Evaluation(sum(layers.values()), layers, pictures.cpu(), flat=flat)
 
     def _forward(self, generator: Generator, z: list[Tensor]) -> Losses:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.arithmetic == "bf16"):
             pictures = generator(*z)
         pictures = pictures.float()
         layers = self.loss(pictures) | self.octaves(pictures)

@@ -39,7 +39,10 @@ def style(
             "-o", "--output", help="A file for one photo, - for PNG on stdout, or a folder."
         ),
     ],
-    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="Of the noise, in models that take it. [default: 0]", show_default=False),
+    ] = None,
     strength: Annotated[float, typer.Option(help="0, the photo, to 1, the painting.")] = 1.0,
     keep_colors: Annotated[
         bool, typer.Option("--keep-colors", help="Keep the photo's colours, change its luma.")
@@ -80,7 +83,7 @@ def style(
 
     job = StyleJob(
         plan([Path(photo) for photo in photos], output, f".{format_}" if format_ else None),
-        Options(seed, strength, keep_colors, stroke_scale),
+        Options(seed or 0, strength, keep_colors, stroke_scale),
         max_size,
         parse_pixels(max_pixels) if max_pixels else None,
         quality,
@@ -90,6 +93,8 @@ def style(
     loaded = load(model, provider, threads)
     check_kind(loaded, "style")
     console.announce(loaded, provider)
+    if seed is not None and not loaded.spec.takes_seed:
+        console.note(f"{loaded.spec.name} takes no noise: --seed {seed} has no effect")
     started = time.perf_counter()
     outcome = run(job, loaded)
     report(loaded, job, outcome, output, time.perf_counter() - started, json_)
@@ -135,7 +140,7 @@ def report(
             "sha256": model.sha256,
             "provider": model.provider,
             "seconds": round(seconds, 3),
-            **job.settings(),
+            **job.settings(model),
         }
         console.result(json.dumps(facts))
     elif output != str(STDOUT):

@@ -60,9 +60,10 @@ class StyleJob:
         if self.quality is not None and outputs and not any(map(_is_lossy, outputs)):
             raise RequestError(f"--quality is of JPEG and WebP; leave it out for -o {outputs[0]}")
 
-    def settings(self) -> dict[str, Any]:
-        """Return the options, as they are reported."""
-        return {**dataclasses.asdict(self.options), "max_size": self.max_size}
+    def settings(self, model: Model) -> dict[str, Any]:
+        """Return the options, as they are reported; a seed only where it has an effect."""
+        settings = {**dataclasses.asdict(self.options), "max_size": self.max_size}
+        return settings if model.spec.takes_seed else settings | {"seed": None}
 
 
 def run(job: StyleJob, model: Model) -> Outcome:
@@ -132,13 +133,14 @@ def stylize_file(job: StyleJob, model: Model, task: PhotoJob, progress: Progress
 def provenance(job: StyleJob, model: Model, name: str, sha256: str) -> dict[str, str]:
     """Return what the picture keeps, enough to make it again."""
     options = job.options
+    seed = {"Seed": str(options.seed)} if model.spec.takes_seed else {}
     return {
         "Software": f"texture-networks {__version__}",
         "Model": model.spec.name,
         "Model-SHA256": model.sha256,
         "Photo": Path(name).name,
         "Photo-SHA256": sha256,
-        "Seed": str(options.seed),
+        **seed,
         "Strength": str(options.strength),
         "Keep-Colors": "yes" if options.keep_colors else "no",
         "Stroke-Scale": str(options.stroke_scale),
