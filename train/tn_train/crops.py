@@ -30,6 +30,9 @@ LARGEST = 2
 """Shorter side of a scaled photo, at most, of the crop's: a crop shows at least half of it."""
 CACHE = 2**27
 """Bytes of decoded photos that each process keeps: about 200 for crops of 256 pixels."""
+TRIES = 8
+"""Crops drawn until one has more than a single colour. A flat one, such as a white sky, teaches
+nothing: instance normalisation divides by its deviation, and makes its gradients infinite."""
 BYTES_PER_PIXEL = 4
 """Of Pillow's pictures in RGB."""
 
@@ -52,7 +55,8 @@ def batches(
 
     Each crop comes from one of the photos for training, all equally likely: scaled so that its
     shorter side is `sample` to 2 * `sample` pixels, but not enlarged unless it is smaller than
-    `sample`; a random square of that, as it is or mirrored. For a damaged photo another is drawn.
+    `sample`; a random square of that, as it is or mirrored. For a damaged photo, or a square of a
+    single colour, another is drawn.
 
     Args:
         photos: those held out are not used.
@@ -116,9 +120,18 @@ class Crops(Dataset[Drawn]):
         return Drawn(stack(sound) if len(sound) == self.batch else None, damaged)
 
     def _crop(self, rng: np.random.Generator) -> Image.Image | None:
-        photo = self._draw(rng)
-        if photo is None:
-            return None
+        """Return a crop that shows something if one of several does; None without sound photos."""
+        crop = None
+        for _ in range(TRIES):
+            photo = self._draw(rng)
+            if photo is None:
+                return None
+            crop = self._cut(photo, rng)
+            if crop.getcolors(1) is None:  # there are more colours than one
+                break
+        return crop
+
+    def _cut(self, photo: Image.Image, rng: np.random.Generator) -> Image.Image:
         width, height = photo.size
         shorter = min(width, height)
         most = max(self.sample, min(shorter, LARGEST * self.sample))

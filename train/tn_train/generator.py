@@ -16,6 +16,9 @@ from torch import Tensor, nn
 from tn_train.config import GeneratorConfig
 from tn_train.norm import InstanceNorm, Statistics
 
+FAINT = 0.3
+"""Contrast of an untrained generator's pictures, relative to that of PyTorch's initial weights."""
+
 BLOCK_MARGIN = 2
 """Pixels per side that the two 3x3 convolutions of a block consume."""
 
@@ -84,6 +87,11 @@ class Generator(nn.Module):
             for (width, coarse), halo in zip(itertools.pairwise(widths), finer, strict=True)
         )
         self.to_rgb = nn.Conv2d(widths[0], 3, 1)
+        with torch.no_grad():
+            # Faint grey pictures to begin with: PyTorch's own weights make colours far beyond the
+            # range, and the first steps of a run would go into coming back.
+            self.to_rgb.weight.mul_(FAINT)
+            self.to_rgb.bias.fill_(0.5)  # type: ignore[union-attr]  # it has one
 
     def forward(self, *pyramid: Tensor) -> Tensor:
         """Make the window that the pyramid surrounds.

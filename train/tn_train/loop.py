@@ -21,6 +21,8 @@ from tn_train.generator import Generator
 from tn_train.interrupt import Interrupted, deferred
 from tn_train.optimizer import Optimizer
 
+WARM_UP = 8
+"""Steps until the learning rate is whole: Adam's first step moves every weight by all of it."""
 FLOOR = 0.02
 """Where the cosine ends, of the learning rate."""
 DIVERGED = 10.0
@@ -141,10 +143,10 @@ class Run:
 
     @property
     def learning_rate(self) -> float:
-        """Of the next step: half a cosine down to a floor, smaller after divergences."""
+        """Rate of the next step: half a cosine, smaller at first and after a divergence."""
         cosine = (1 + math.cos(math.pi * self.progress)) / 2
-        backoff = BACKOFF**self.divergences
-        return self.origin.training.learning_rate * backoff * (FLOOR + (1 - FLOOR) * cosine)
+        factor = min(1, (self.step + 1) / WARM_UP) * BACKOFF**self.divergences
+        return self.origin.training.learning_rate * factor * (FLOOR + (1 - FLOOR) * cosine)
 
     def descend(self, losses: Losses) -> bool:
         """Take a step down; return False, and take none, where loss or gradient is not finite."""

@@ -24,7 +24,7 @@ has another, as its gradients of the style are normalised."""
 CONTENT = f"{CONTENT_SHARE} content"
 """The name of that among the losses of the layers."""
 CONTRAST = 0.05
-"""Of the painting's: pictures of which one has less are called flat."""
+"""Least contrast of the pictures, relative to the painting's: with less they are called flat."""
 
 HALF = torch.float16
 """Of the features that are kept: VGG's activations stay below 15,000, float16's limit is 65,504."""
@@ -168,7 +168,8 @@ class StyleTask:
             style |= self.exact_octaves(pictures)
         layers = {name: loss.item() for name, loss in _shown(style, content).items()}
         pictures = pictures.clamp(0, 1)
-        flat = contrast(pictures) < CONTRAST * contrast(self.painting)
+        strongest = max(contrast(each) for each in pictures.split(1))  # a photo may be flat itself
+        flat = strongest < CONTRAST * contrast(self.painting)
         return Evaluation(sum(layers.values()), layers, pictures.cpu(), flat=flat)
 
     def _forward(self, generator: Generator, inputs: list[Tensor], target: Tensor) -> Losses:
