@@ -18,19 +18,17 @@ from pathlib import Path
 from statistics import median
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
 from tn_bench.picture import to_pixels
 from tn_runtime.console import note, result, run
-from tn_runtime.pictures import Rows, read, save
+from tn_runtime.pictures import Rows, below_one_another, read, save, side_by_side
 from tn_runtime.pixels import Pixels
 from tn_train.data import read_exemplar
 
 PRESETS = ["paper", "funnel"]
 SIDE = 512
 """Of samples, pixels."""
-GAP = 8
 GATYS = "gatys"
 GATYS_STEPS = 250
 MEASURES = {
@@ -132,23 +130,15 @@ def sheet(
         path = Path(json.loads(gatys.with_suffix(".json").read_text())["exemplar"])
         exemplar = to_pixels(read_exemplar(path, size=256)[0][0])
         samples = [folder / f"{stem}.{preset}.{minutes}.png" for preset in PRESETS]
-        rows.append([exemplar, *(read(path).srgb() for path in (gatys, *samples))])
-    cell = SIDE + GAP
-    half = SIDE // 2
-    whole = np.full((len(rows) * cell - GAP, half + 2 * cell, 3), 255, np.uint8)
-    for row, (small, gatys, *samples) in enumerate(rows):
-        top = whole[row * cell :]
-        _place(top, small)
-        _place(top[half + GAP : SIDE], gatys)
-        for column, sample in enumerate(samples):
-            _place(top[:, half + GAP + column * cell :], sample)
-    save(output, Rows.of_array(whole))
+        below, *beside = (read(each).srgb() for each in (gatys, *samples))
+        column = below_one_another([exemplar, _part(below, SIDE // 2)])
+        rows.append(side_by_side([column, *(_part(each, SIDE) for each in beside)]))
+    save(output, Rows.of_array(below_one_another(rows)))
 
 
-def _place(canvas: Pixels, picture: Pixels) -> None:
-    """Put a picture at the top left, as much of it as there is room for."""
-    height, width = (min(picture.shape[axis], canvas.shape[axis], SIDE) for axis in (0, 1))
-    canvas[:height, :width] = picture[:height, :width]
+def _part(picture: Pixels, side: int) -> Pixels:
+    """Return the top left of a picture, as much of it as there is room for."""
+    return picture[:side, :side]
 
 
 @contextmanager

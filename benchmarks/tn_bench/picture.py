@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from tn_runtime.pixels import Pixels
+from tn_runtime.pixels import Pixels, from_unit
 
 
 def to_tensor(pixels: Pixels) -> Tensor:
@@ -15,7 +15,7 @@ def to_tensor(pixels: Pixels) -> Tensor:
 
 def to_pixels(picture: Tensor) -> Pixels:
     """Turn float32 (3, H, W), clamped to [0, 1], into uint8 (H, W, 3)."""
-    return (picture.clamp(0, 1).cpu().permute(1, 2, 0).numpy() * 255 + 0.5).astype(np.uint8)
+    return from_unit(picture.cpu().permute(1, 2, 0).numpy())
 
 
 def halves(picture: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:

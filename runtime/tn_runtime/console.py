@@ -6,12 +6,13 @@ can mend it, 130 interrupted, 143 terminated (SIGTERM, or SIGHUP as a terminal c
 
 import contextlib
 import io
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 import typer
 
@@ -38,6 +39,11 @@ MODULES = {
     "onnxscript": "export",
     "psutil": "bench",
 }
+
+closed: set[str] = set()
+"""Names of the streams that were closed when the command began."""
+_picture_stream: list[BinaryIO] = []
+"""Where a picture for stdout goes."""
 
 SOME_FAILED = 1
 INTERRUPTED = 130
@@ -109,8 +115,18 @@ def check_stdout(output: str, as_json: bool) -> None:
         return
     if as_json:
         raise RequestError("-o - and --json both want stdout; name a file, or leave --json out")
+    if "stdout" in closed:
+        raise RequestError("-o - writes a PNG to stdout, which is closed; name a file")
     if sys.stdout.isatty():
         raise RequestError("-o - would write a PNG to the terminal; send it to a file or a pipe")
+    _take_stdout()
+
+
+def _take_stdout() -> None:
+    """Keep stdout for the picture: whatever libraries print there goes to stderr from now on."""
+    sys.stdout.flush()
+    _picture_stream[:] = [os.fdopen(os.dup(1), "wb")]
+    os.dup2(2, 1)
 
 
 def write_png(rows: "Rows") -> None:
@@ -121,13 +137,17 @@ def write_png(rows: "Rows") -> None:
     """
     from tn_runtime.pictures import encode  # noqa: PLC0415
 
-    encode(sys.stdout.buffer, ".png", rows)
-    sys.stdout.buffer.flush()
+    if not _picture_stream:
+        _take_stdout()
+    stream = _picture_stream[0]
+    encode(stream, ".png", rows)
+    stream.flush()
 
 
 def run(app: typer.Typer) -> NoReturn:
     """Run a command line; turn everything that a user can cause into one line and an exit code."""
     _catch_signals()
+    _open_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not fit its encoding
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
@@ -145,12 +165,29 @@ def run(app: typer.Typer) -> NoReturn:
             raise
         _fail(_missing(str(error.name)), 2)
     except MemoryError as error:
-        _fail(f"out of memory ({error or 'no details'}); ask for less at once", 2)
+        _fail(str(error) or "out of memory; ask for less at once", 2)
     except OSError as error:  # a closed pipe is not among them: typer ends those quietly with 1
         _fail(_describe(error), 2)
     if code == INTERRUPTED:
         _fail("interrupted", INTERRUPTED)
     sys.exit(code)
+
+
+def _open_closed_streams() -> None:
+    """Put what swallows everything in the place of streams that were closed.
+
+    Otherwise the next file that is opened, a picture's, would get the number of stdout or stderr,
+    and with it whatever is printed.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            closed.add(name)
+            mode = os.O_RDONLY if name == "stdin" else os.O_WRONLY
+            os.open(os.devnull, mode)  # takes the lowest number that is free, this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "r" if name == "stdin" else "w"))  # noqa: SIM115, PTH123
 
 
 def _catch_signals() -> None:

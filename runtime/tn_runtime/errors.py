@@ -7,6 +7,7 @@
     ├── ProviderError               the execution provider asked for cannot run here
     ├── RequestError                sizes, seeds, periods or options that cannot be served
     ├── TrainingError               training diverged and could not be brought back
+    ├── WorkerError                 a process that prepares photos is gone
     └── ParityError                 exit code 1: a proof failed
 
 Libraries raise, only the command line (`console.py`) prints and exits. Each message is one line
@@ -42,6 +43,10 @@ class RequestError(TextureNetworksError):
 
 class TrainingError(TextureNetworksError):
     """Training diverged and could not be brought back."""
+
+
+class WorkerError(TextureNetworksError):
+    """A process that prepares photos for training was killed, or cannot start."""
 
 
 class ParityError(TextureNetworksError):

@@ -132,6 +132,11 @@ class Model:
             ) from error
         return value  # type: ignore[no-any-return]  # untyped package
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be pickled as the file and what was asked for: another process opens its own session."""
+        facts = self.data, self.path, self.provider, self.threads, self.fallback, self.statistics
+        return _restored, facts
+
     def prove(self) -> None:
         """Make one tiny window: a session that opens may still fail to run.
 
@@ -175,6 +180,18 @@ def load(
         )
     path = find(model)
     return _start(_read(path), path, provider, threads)
+
+
+def _restored(
+    data: bytes,
+    path: Path,
+    provider: ProviderChoice,
+    threads: int | None,
+    fallback: str | None,
+    statistics: NDArray[np.float32] | None,
+) -> Model:
+    model = dataclasses.replace(_start(data, path, provider, threads), fallback=fallback)
+    return model if statistics is None else model.given(statistics)
 
 
 def shipped() -> dict[str, Path]:

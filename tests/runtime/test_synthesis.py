@@ -10,8 +10,9 @@ import pytest
 from runtime import contract
 from runtime.processes import python
 from tn_runtime import bands, load, synthesize, tiling
-from tn_runtime.commands.sheet import GAP, sheet_bands, sheet_size
+from tn_runtime.commands.sheet import sheet_bands, sheet_size
 from tn_runtime.errors import RequestError
+from tn_runtime.pictures import GAP
 from tn_runtime.pictures.png import Header, write_png
 from tn_runtime.requests import INT64_MAX, INT64_MIN
 from tn_runtime.tiling import Window

@@ -20,11 +20,11 @@ ENVIRONMENT = {
 TN_TRAIN = "import sys; sys.argv[0] = 'tn-train'; from tn_train.cli import main; main()"
 
 
-def python(script, *arguments):
+def python(script, *arguments, environment=None):
     """Run a script and wait for it."""
     return subprocess.run(
         [sys.executable, "-W", "error", "-c", script, *map(str, arguments)],
-        env=ENVIRONMENT,
+        env={**ENVIRONMENT, **(environment or {})},
         capture_output=True,
         text=True,
         timeout=300,

@@ -225,7 +225,6 @@ def test_batches_do_not_depend_on_who_makes_them(folder: Path):
     for workers in (1, 2, 3):
         assert same(made(photos, 8, workers=workers), alone)
     assert same(made(photos, 8, workers=None), alone)
-    assert same(made(photos, 2, workers=1, start_method="spawn"), alone[:2])
 
 
 def test_batches_go_on_where_they_were_left(folder: Path):
@@ -384,7 +383,7 @@ def test_few_photos_are_kept_in_memory(folder: Path, monkeypatch: pytest.MonkeyP
     assert same(made(photos, 12), alone)
     crops = Crops(photos.training, seed=0, sample=16, batch=3)
     for index in range(12):
-        assert crops[index].damaged == ()
+        assert crops.drawn(index).damaged == ()
     assert len(crops.cache) == 3
     assert crops.cached == three
 
@@ -412,7 +411,7 @@ def main():
     signal.signal(signal.SIGINT, lambda *_: None)
     stream = batches(
         find(Path(sys.argv[1])), seed=0, numbers=itertools.count(), sample=16, batch=2,
-        report=print, workers=2, start_method=sys.argv[2],
+        report=print, workers=2,
     )
     print("begins", flush=True)
     next(stream)
@@ -436,13 +435,13 @@ def alive(pid: int) -> bool:
     return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
 
 
-@pytest.fixture(params=["fork", "spawn"])
-def watched(request: pytest.FixtureRequest, folder: Path, tmp_path: Path):
+@pytest.fixture
+def watched(folder: Path, tmp_path: Path):
     """Start a process, alone in its group, that makes batches with two workers."""
     script = tmp_path / "watched.py"
     script.write_text(WATCHED)
     with subprocess.Popen(
-        [sys.executable, "-W", "error", script, folder, request.param],
+        [sys.executable, "-W", "error", script, folder],
         env=ENVIRONMENT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -475,7 +474,6 @@ def test_signals_to_all_leave_the_workers_at_work(watched: subprocess.Popen):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-@pytest.mark.parametrize("watched", ["fork"], indirect=True)
 def test_workers_go_with_the_process_that_started_them(watched: subprocess.Popen):
     watched.stdout.readline()
     workers = [int(pid) for pid in watched.stdout.readline().split()]

@@ -4,8 +4,9 @@ import math
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+import weakref
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -225,6 +226,7 @@ def style(
 
 
 def _train(options: "Options", *, device_name: str, compiled: bool) -> None:
+    from tn_runtime.errors import WorkerError
     from tn_train.data import has_transparency
     from tn_train.interrupt import Interrupted
     from tn_train.loop import Run, choose_device
@@ -244,15 +246,19 @@ def _train(options: "Options", *, device_name: str, compiled: bool) -> None:
     device = choose_device(device_name)
     training = Run(checkpoint, device)
     outputs = Outputs(training, pixels, options.output)
+    outputs.check(options.exemplar)
     try:
         with _enough_memory(checkpoint.exemplar), ExitStack() as workers:
             task = _task(planned, options, device, workers)
             if compiled:
                 task.compile(training.generator)
             _watch(training, task, outputs)
-    except Interrupted as stop:
+    except (Interrupted, WorkerError) as stop:
         words = _to_go_on(options, device_name, compiled=compiled)
-        note(f"saved {options.output} at step {training.step}; go on with: {_quoted(words)}")
+        saved = f"saved {options.output} at step {training.step}; go on with: {_quoted(words)}"
+        if isinstance(stop, WorkerError):
+            raise WorkerError(f"{stop}; {saved}") from stop
+        note(saved)
         stop.pass_on()
         raise
     files = [str(path) for path in outputs.finish()]
@@ -290,10 +296,17 @@ def _task(
             batch=stage.batch,
             report=report,
         )
-        return workers.enter_context(closing(stream))
+        # Its processes end when the task takes another stream and drops this one, or at the end.
+        workers.callback(_close, weakref.ref(stream))
+        return stream
 
     held = held_out(photos, max(stage.sample for stage in training.stages), report)
     return StyleTask(descriptor, pixels, crops, held, training)
+
+
+def _close(stream: "weakref.ref[Generator[Tensor, None, None]]") -> None:
+    if (generator := stream()) is not None:
+        generator.close()
 
 
 def _note_skipped(photos: "Photos") -> None:
@@ -305,6 +318,7 @@ def _note_skipped(photos: "Photos") -> None:
 
 def _watch(training: "Run", task: "Task", outputs: "Outputs") -> None:
     """Train, show it and keep the files up to date."""
+    from tn_runtime.errors import WorkerError
     from tn_train.interrupt import Interrupted
     from tn_train.loop import train
     from tn_train.progress import shown
@@ -317,7 +331,7 @@ def _watch(training: "Run", task: "Task", outputs: "Outputs") -> None:
 
         try:
             train(training, task, report)
-        except Interrupted:
+        except (Interrupted, WorkerError):
             outputs.save()  # before the bar ends: of a closed terminal, that is an error
             raise
 

@@ -1,30 +1,24 @@
 """Batches of random crops of photos, made ahead of training by processes of their own."""
 
-import atexit
 import functools
-import gc
 import itertools
-import multiprocessing
 import os
-import signal
-import warnings
-import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from PIL import Image, ImageOps
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from tn_runtime.errors import PictureError
-from tn_train.interrupt import SIGNALS
+from tn_runtime.pixels import Pixels
 from tn_train.photos import Photos, read, square, stack
+from tn_train.workers import made_ahead
+
+if TYPE_CHECKING:  # the workers do without torch, which takes seconds to import
+    from torch import Tensor
 
 LARGEST = 2
 """Shorter side of a scaled photo, at most, of the crop's: a crop shows at least half of it."""
@@ -46,8 +40,7 @@ def batches(
     batch: int,
     report: Callable[[str], None],
     workers: int | None = None,
-    start_method: str | None = None,
-) -> Generator[Tensor, None, None]:
+) -> "Generator[Tensor, None, None]":
     """Make the batches of these numbers, one after another.
 
     A batch depends on the photos, the seed, its number, `sample` and `batch` alone: however many
@@ -66,7 +59,6 @@ def batches(
         batch: crops in a batch.
         report: called in this process with a line about each damaged photo, once.
         workers: processes; None is one or two, 0 makes all in this process.
-        start_method: of the processes, `fork`, `spawn` or `forkserver`; None is the system's own.
 
     Yields:
         uint8 (batch, 3, sample, sample), RGB, contiguous. The processes start with the first and
@@ -74,29 +66,27 @@ def batches(
 
     Raises:
         PictureError: all photos for training are damaged.
+        WorkerError: a process was killed, or cannot start.
     """
-    stream = _stream(
+    return _stream(
         Crops(photos.training, seed, sample, batch),
         numbers,
         functools.cache(report),  # each process comes upon the same photos
         _processors() if workers is None else workers,
-        start_method,
     )
-    _open.add(stream)
-    return stream
 
 
 @dataclass(frozen=True)
 class Drawn:
     """A batch on its way from one process to another."""
 
-    pixels: Tensor | None
+    pixels: Pixels | None
     """None if there is no sound photo."""
     damaged: tuple[str, ...]
     """A line about each photo that was found damaged on the way."""
 
 
-class Crops(Dataset[Drawn]):
+class Crops:
     """All batches there are, by number."""
 
     def __init__(self, paths: tuple[Path, ...], seed: int, sample: int, batch: int) -> None:
@@ -110,7 +100,8 @@ class Crops(Dataset[Drawn]):
         self.cached = 0
         """Bytes in it."""
 
-    def __getitem__(self, index: int) -> Drawn:
+    def drawn(self, index: int) -> Drawn:
+        """Return a batch: uint8 (batch, 3, sample, sample)."""
         known = len(self.damaged)
         crops = [
             self._crop(np.random.default_rng((self.seed, index, k))) for k in range(self.batch)
@@ -165,24 +156,12 @@ class Crops(Dataset[Drawn]):
 
 
 def _stream(
-    crops: Crops,
-    numbers: Iterable[int],
-    report: Callable[[str], None],
-    workers: int,
-    start_method: str | None,
-) -> Generator[Tensor, None, None]:
-    loader = DataLoader(
-        crops,
-        batch_size=None,  # an item is a batch
-        sampler=numbers,
-        num_workers=workers,
-        worker_init_fn=_begin,
-        multiprocessing_context=start_method if workers else None,
-        generator=torch.Generator(),  # a seed is drawn for workers: not from the global one
-    )
-    with _starting(start_method) if workers else nullcontext():
-        stream = iter(loader)
-    for drawn in stream:
+    crops: Crops, numbers: Iterable[int], report: Callable[[str], None], workers: int
+) -> "Generator[Tensor, None, None]":
+    import torch  # noqa: PLC0415 - the workers do without
+
+    made = made_ahead(crops.drawn, numbers, workers) if workers else map(crops.drawn, numbers)
+    for drawn in made:
         for line in drawn.damaged:
             report(line)
         if drawn.pixels is None:
@@ -190,45 +169,7 @@ def _stream(
                 f"none of the {len(crops.paths)} photos to train on can be read, {crops.paths[0]} "
                 "to begin with, and one must: replace them, or give another folder of photos"
             )
-        yield drawn.pixels
-
-
-def _begin(_worker: int) -> None:
-    """Leave it to the main process when to end: terminals and `timeout` send signals to all.
-
-    A worker that died would break off the step that the main process wants to finish.
-    """
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-    gc.freeze()  # a fork holds what the main process has dropped: not this one's to clean up
-
-
-@contextmanager
-def _starting(start_method: str | None) -> Iterator[None]:
-    """Let processes begin with signals held back, until they ignore them themselves."""
-    with warnings.catch_warnings():
-        # From Python 3.12 on. The workers call nothing that other threads could have locked.
-        warnings.filterwarnings("ignore", ".*multi-threaded.*fork", DeprecationWarning)
-        if not hasattr(signal, "pthread_sigmask"):
-            yield
-            return
-        if multiprocessing.get_context(start_method).get_start_method() != "fork":
-            resource_tracker.ensure_running()  # it lets signals through when it starts
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        try:
-            yield
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-_open: weakref.WeakSet[Generator[Tensor, None, None]] = weakref.WeakSet()
-
-
-@atexit.register
-def _close() -> None:
-    """End all workers before multiprocessing terminates them, which they ignore, and waits."""
-    for stream in list(_open):
-        stream.close()
+        yield torch.from_numpy(drawn.pixels)
 
 
 def _processors() -> int:

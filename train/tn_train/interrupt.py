@@ -14,6 +14,18 @@ SIGNALS = [
 """Ctrl-C, `kill`, a terminal that is closed, Ctrl-Break; which there are depends on the system."""
 
 
+_held: list[list[int]] = []
+"""Signals that arrived, of each `deferred` that is under way."""
+
+
+def pending() -> bool:
+    """Tell whether a signal to end arrived and waits for the end of a step.
+
+    Whoever waits within a step, for something that may never come, looks here.
+    """
+    return any(_held)
+
+
 class Interrupted(KeyboardInterrupt):
     """A signal to end arrived, and the step that it fell into is done."""
 
@@ -48,6 +60,7 @@ def deferred() -> Iterator[Callable[[], bool]]:
 
     for number in previous:
         signal.signal(number, receive)
+    _held.append(received)
     try:
         yield lambda: bool(received)
     except Interrupted as stop:
@@ -55,5 +68,6 @@ def deferred() -> Iterator[Callable[[], bool]]:
             stop.signal = received[0]
         raise
     finally:
+        _held.pop()
         for number, handler in previous.items():
             signal.signal(number, handler)

@@ -1,5 +1,6 @@
 """The files of a run: NAME.pt, NAME.preview.png and NAME.loss.png."""
 
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -7,10 +8,15 @@ from pathlib import Path
 from torch import Tensor
 
 from tn_runtime.console import note
-from tn_runtime.errors import PictureError
+from tn_runtime.errors import PictureError, RequestError
+from tn_runtime.files import check_inputs_stay, check_name
+from tn_runtime.pictures import read
 from tn_train import checkpoint as checkpoints
 from tn_train.loop import Event, Run
-from tn_train.preview import write_preview
+from tn_train.preview import SOFTWARE, write_preview
+
+# It would speak on stderr, while it is imported, where it cannot write below the home folder.
+logging.getLogger("matplotlib").addHandler(logging.NullHandler())
 
 EVERY = 10.0
 """Seconds between two savings on the way."""
@@ -28,7 +34,23 @@ class Outputs:
         self.curve = checkpoint.with_suffix(".loss.png")
         self.samples: Tensor | None = None
         self.next = 0.0
-        self.troubled = False
+        self.troubled: set[Path] = set()
+
+    def check(self, exemplar: Path) -> None:
+        """Refuse, before the first step, names that cannot be, and pictures that are not ours.
+
+        Raises:
+            RequestError: one of these.
+        """
+        for path in (self.checkpoint, self.preview, self.curve):
+            check_name(path)
+            check_inputs_stay(path, exemplar)
+        for path in (self.preview, self.curve):
+            if path.is_file() and not _is_ours(path):
+                raise RequestError(
+                    f"{path} is there, tn-train did not make it, and would replace it; "
+                    "move it away, or give another --output"
+                )
 
     def update(self, event: Event) -> None:
         """Note the samples of the weights that are kept; save, if the last time is long ago.
@@ -41,29 +63,27 @@ class Outputs:
         if not event.evaluation.flat:
             self.samples = event.evaluation.pictures
         if time.monotonic() >= self.next:
-            self._try(self._save_checkpoint, self.checkpoint)
-            self._try(self._save_preview, self.preview)
+            self._try(self._save_checkpoint, self.checkpoint, "training goes on")
+            self._try(self._save_preview, self.preview, "training goes on")
             self.next = time.monotonic() + EVERY
 
     def save(self) -> None:
-        """Write the checkpoint and the preview.
+        """Write the checkpoint, and the preview if it can be written.
 
         Raises:
-            OSError, PictureError: they cannot be written.
+            OSError: the checkpoint cannot be written.
         """
         self._save_checkpoint()
-        self._save_preview()
+        self._try(self._save_preview, self.preview, "the checkpoint is saved")
 
     def finish(self) -> list[Path]:
         """Write everything a last time, and the curve; return the files that there are.
 
         Raises:
-            OSError, PictureError: they cannot be written.
+            OSError: the checkpoint cannot be written.
         """
-        from tn_train.plot import write_curve  # noqa: PLC0415 - matplotlib can wait
-
         self.save()
-        write_curve(self.curve, self.run.history, self.checkpoint.stem)
+        self._try(self._save_curve, self.curve, "the checkpoint is saved")
         return [path for path in (self.checkpoint, self.preview, self.curve) if path.exists()]
 
     def _save_checkpoint(self) -> None:
@@ -73,12 +93,25 @@ class Outputs:
         if self.samples is not None:
             write_preview(self.preview, self.exemplar, self.samples)
 
-    def _try(self, write: Callable[[], None], path: Path) -> None:
+    def _save_curve(self) -> None:
+        from tn_train.plot import write_curve  # noqa: PLC0415 - matplotlib can wait
+
+        write_curve(self.curve, self.run.history)
+
+    def _try(self, write: Callable[[], None], path: Path, meanwhile: str) -> None:
+        """Write a file; say in one line, once for each, that it cannot be written."""
         try:
             write()
-        except (OSError, PictureError) as error:
-            if not self.troubled:
-                reason = getattr(error, "strerror", None)
-                what = f"{path}: {reason}" if reason else str(error)
-                note(f"{what}; training goes on, and writes it again later")
-            self.troubled = True
+        except Exception as error:  # a plotting library fails in every way there is
+            if path not in self.troubled:
+                reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+                words = reason if str(path) in reason else f"{path}: {reason}"
+                note(f"{' '.join(words.split())}; {meanwhile}")
+            self.troubled.add(path)
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        return read(path).about.texts.get("Software", "").startswith(SOFTWARE)
+    except PictureError:
+        return False

@@ -6,17 +6,22 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from PIL import Image
-from torch import Tensor
 
 from tn_runtime.errors import PictureError, RequestError
 from tn_runtime.pictures import SUFFIXES, check_readable
 from tn_runtime.pictures import read as read_picture
+from tn_runtime.pixels import Pixels
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 PACKAGED = Path(__file__).parent / "data" / "photos"
+OF_A_RUN = (".preview.png", ".loss.png")
+"""Ends of names of pictures that tn-train writes beside NAME.pt."""
 MOST_HELD_OUT = 4
 FEWEST_TO_SPLIT = 4
 """With fewer photos all of them serve both training and evaluation."""
@@ -86,7 +91,7 @@ def find(folder: Path | None) -> Photos:
     return Photos(tuple(root / name for name in names), content, tuple(skipped))
 
 
-def held_out(photos: Photos, side: int, report: Callable[[str], None]) -> Tensor:
+def held_out(photos: Photos, side: int, report: Callable[[str], None]) -> "Tensor":
     """Read the photos that are held out, the square in the middle of each.
 
     Args:
@@ -100,6 +105,8 @@ def held_out(photos: Photos, side: int, report: Callable[[str], None]) -> Tensor
     Raises:
         PictureError: all are damaged.
     """
+    import torch  # noqa: PLC0415 - processes that read photos do without
+
     squares = []
     for path in photos.held_out:
         try:
@@ -112,13 +119,13 @@ def held_out(photos: Photos, side: int, report: Callable[[str], None]) -> Tensor
             f"{photos.held_out[0]} to begin with, and one must: replace them, "
             "or give another folder of photos"
         )
-    return stack(squares).float() / 255
+    return torch.from_numpy(stack(squares)).float() / 255
 
 
-def stack(squares: Sequence[Image.Image]) -> Tensor:
+def stack(squares: Sequence[Image.Image]) -> Pixels:
     """Return pictures of one size as uint8 (N, 3, H, W), RGB, contiguous."""
     values = np.stack([np.asarray(picture) for picture in squares])  # (N, H, W, 3)
-    return torch.from_numpy(values).permute(0, 3, 1, 2).contiguous()
+    return np.ascontiguousarray(values.transpose(0, 3, 1, 2))
 
 
 def read(path: Path) -> Image.Image:
@@ -172,9 +179,16 @@ def _pictures(root: Path, skipped: list[str]) -> Iterator[Path]:
             continue
         seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        runs = {Path(name).stem for name in names if name.endswith(".pt")}
         for name in sorted(names):
-            if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
+            is_picture = Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
+            if is_picture and not _is_of_a_run(name, runs):
                 yield folder / name
+
+
+def _is_of_a_run(name: str, runs: set[str]) -> bool:
+    """Tell whether a file is the preview or the curve of a checkpoint beside it."""
+    return any(name.removesuffix(kind) in runs for kind in OF_A_RUN if name.endswith(kind))
 
 
 def _size(path: Path) -> int:

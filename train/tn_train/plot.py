@@ -11,12 +11,13 @@ from matplotlib.ticker import LogFormatter
 
 from tn_runtime.files import atomic
 from tn_train.checkpoint import Record
+from tn_train.preview import made_by
 
 COLORS = ("#4477aa", "#66ccee", "#228833", "#ccbb44", "#ee6677", "#aa3377")
 """Paul Tol's bright scheme: distinct to the colour-blind too."""
 
 
-def write_curve(path: Path, history: Sequence[Record], title: str) -> None:
+def write_curve(path: Path, history: Sequence[Record]) -> None:
     """Plot the loss of every evaluation, in all, by layer and by octave, as a PNG."""
     figure = Figure(figsize=(8, 5), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
@@ -33,9 +34,8 @@ def write_curve(path: Path, history: Sequence[Record], title: str) -> None:
     axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
     axes.set_xlabel("step")
     axes.set_ylabel("relative squared Gram distance")
-    axes.set_title(title, loc="left")
     axes.grid(visible=True, which="major", color="#dddddd")
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(frameon=False, loc="outside right upper")
     with atomic(path) as temporary:
-        figure.savefig(temporary)
+        figure.savefig(temporary, metadata={"Software": made_by()})

@@ -2,14 +2,19 @@
 
 from pathlib import Path
 
-import numpy as np
 from torch import Tensor
 
-from tn_runtime.pictures import Rows, save
-from tn_runtime.pixels import Pixels
+from tn_runtime.pictures import Rows, save, side_by_side
+from tn_runtime.pixels import Pixels, from_unit
+from tn_runtime.version import __version__
 
-GAP = 8
-"""Pixels between the pictures."""
+SOFTWARE = "texture-networks"
+"""What the text begins with that says who made a picture."""
+
+
+def made_by() -> str:
+    """Return the text by which pictures beside a checkpoint are known again."""
+    return f"{SOFTWARE} {__version__}"
 
 
 def write_preview(path: Path, exemplar: Tensor, samples: Tensor) -> None:
@@ -21,16 +26,9 @@ def write_preview(path: Path, exemplar: Tensor, samples: Tensor) -> None:
         samples: float32 (N, 3, h, w), the same.
     """
     pictures = [_pixels(picture) for picture in (*exemplar, *samples)]
-    height = max(len(picture) for picture in pictures)
-    width = sum(picture.shape[1] + GAP for picture in pictures) - GAP
-    sheet = np.full((height, width, 3), 255, np.uint8)
-    x = 0
-    for picture in pictures:
-        sheet[: picture.shape[0], x : x + picture.shape[1]] = picture
-        x += picture.shape[1] + GAP
-    save(path, Rows.of_array(sheet))
+    save(path, Rows.of_array(side_by_side(pictures), {"Software": made_by()}))
 
 
 def _pixels(picture: Tensor) -> Pixels:
     """Turn float32 (3, H, W) in [0, 1] into uint8 (H, W, 3)."""
-    return (picture.cpu().permute(1, 2, 0).numpy() * 255 + 0.5).astype(np.uint8)
+    return from_unit(picture.cpu().permute(1, 2, 0).numpy())

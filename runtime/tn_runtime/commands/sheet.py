@@ -5,14 +5,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from tn_runtime.pictures import GAP, WHITE, side_by_side
 from tn_runtime.pixels import Pixels
 from tn_runtime.requests import check_request
 from tn_runtime.session import Model
 from tn_runtime.synthesis import Progress, bands
-
-GAP = 8
-"""White pixels between the pictures."""
-WHITE = 255
 
 
 def sheet_size(count: int, height: int, width: int) -> tuple[int, int]:
@@ -67,15 +64,7 @@ def _sheet_bands(
             for seed in seeds[first : first + columns]
         ]
         for parts in zip(*row, strict=True):
-            yield _side_by_side(parts, width)
+            yield side_by_side(parts, width)
             del parts
         if progress is not None:
             progress(min(first + columns, len(seeds)), len(seeds))
-
-
-def _side_by_side(parts: Sequence[Pixels], width: int) -> Pixels:
-    height, step = parts[0].shape[0], parts[0].shape[1] + GAP
-    line = np.full((height, width, 3), WHITE, np.uint8)
-    for index, part in enumerate(parts):
-        line[:, index * step : index * step + part.shape[1]] = part
-    return line

@@ -108,6 +108,8 @@ def check_streams(photos: list[str], output: str, as_json: bool) -> None:
     Raises:
         RequestError: one of these.
     """
+    if str(STDIN) in photos and "stdin" in console.closed:
+        raise RequestError("- reads a photo from stdin, which is closed; name a file")
     if str(STDIN) in photos and sys.stdin.isatty():
         raise RequestError(
             "- would read a photo from the terminal; send a file to it, as in < a.jpg"

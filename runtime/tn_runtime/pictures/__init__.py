@@ -22,16 +22,20 @@ from tn_runtime.pictures.encode import (
 from tn_runtime.pictures.picture import Picture
 from tn_runtime.pictures.read import SUFFIXES, check_readable, read, read_bytes
 from tn_runtime.pictures.resampling import RowBuffer, RowSource, resampled
+from tn_runtime.pictures.sheet import GAP, WHITE, below_one_another, side_by_side
 
 __all__ = [
     "FORMATS",
+    "GAP",
     "LUMA",
     "MAX_PIXELS",
     "SUFFIXES",
+    "WHITE",
     "Picture",
     "RowBuffer",
     "RowSource",
     "Rows",
+    "below_one_another",
     "check_output",
     "check_quality",
     "check_readable",
@@ -41,5 +45,6 @@ __all__ = [
     "read_bytes",
     "resampled",
     "save",
+    "side_by_side",
     "with_detail",
 ]
