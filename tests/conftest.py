@@ -1,20 +1,12 @@
-"""What all floors' tests share: tiny generators, their checkpoints and their model files."""
+"""What all floors' tests share: tiny generators, their checkpoints and their model files.
 
-import dataclasses
+torch is imported by those alone that ask for one of them: the runtime's tests do without.
+"""
+
 import signal
 from pathlib import Path
 
 import pytest
-import torch
-from torch import nn
-
-from tn_export.model import export
-from tn_runtime.spec import Exemplar
-from tn_train.checkpoint import Checkpoint, save
-from tn_train.config import Budget, GeneratorConfig, TrainingConfig
-from tn_train.generator import Generator
-from tn_train.norm import InstanceNorm
-from tn_train.photos import Content
 
 # Children inherit deafness to a signal, but not a handler: those of a run under nohup or in the
 # background are to hear what the tests send them.
@@ -22,69 +14,50 @@ for number in (getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr
     if signal.getsignal(number) == signal.SIG_IGN:
         signal.signal(number, lambda *_: None)
 
-TINY = GeneratorConfig(widths=(12, 16, 8))
-TINY_STYLE = dataclasses.replace(TINY, content_channels=3)
-TINY_INSTANCE = dataclasses.replace(TINY_STYLE, norm="instance", noise_channels=0, slope=0.0)
 
+@pytest.fixture(scope="session")
+def networks():
+    """The module with the generators, where torch is installed."""
+    pytest.importorskip("torch")
+    import tiny
 
-def untrained(config: GeneratorConfig) -> Generator:
-    """A generator with norms as varied as a trained one's, in eval mode."""
-    torch.manual_seed(0)
-    generator = Generator(config)
-    for module in generator.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.running_mean.uniform_(-0.5, 0.5)
-            module.running_var.uniform_(0.5, 2)
-        if isinstance(module, nn.BatchNorm2d | InstanceNorm):
-            module.weight.data.uniform_(0.5, 2)
-            module.bias.data.uniform_(-1, 1)
-    _stretch_contrast(generator.eval())
-    return generator
-
-
-@torch.no_grad()
-def _stretch_contrast(generator: Generator) -> None:
-    """Give every colour a mean of 0.5 and a deviation of 0.1: flat pictures prove nothing."""
-    image = generator(*(torch.rand(shape) for shape in generator.input_shapes(4, 64, 64)))
-    mean, std = image.mean((0, 2, 3)), image.std((0, 2, 3))
-    generator.to_rgb.weight *= (0.1 / std).view(-1, 1, 1, 1)
-    generator.to_rgb.bias.copy_((generator.to_rgb.bias - mean) * 0.1 / std + 0.5)
-
-
-def checkpoint_of(generator: Generator) -> Checkpoint:
-    return Checkpoint(
-        name="tiny",
-        preset="paper",
-        config=generator.config,
-        training=TrainingConfig(),
-        budget=Budget(),
-        descriptor="vgg16",
-        exemplar=Exemplar("leaves.png", "0" * 64, 64, 48, credit="A. Nyone", license="CC0"),
-        content=Content(5, "0" * 64) if generator.config.kind == "style" else None,
-        weights=generator.state_dict(),
-        steps=7,
-        seconds=1.5,
-        loss=0.25,
-    )
+    return tiny
 
 
 @pytest.fixture(scope="session")
-def tiny_generator() -> Generator:
-    return untrained(TINY)
+def tiny_generator(networks):
+    return networks.untrained(networks.TINY)
 
 
 @pytest.fixture(scope="session")
-def tiny_checkpoint(tiny_generator: Generator, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_style_generator(networks):
+    return networks.untrained(networks.TINY_STYLE)
+
+
+@pytest.fixture(scope="session")
+def tiny_instance_generator(networks):
+    return networks.untrained(networks.TINY_INSTANCE)
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(networks, tiny_generator, tmp_path_factory) -> Path:
+    from tn_train.checkpoint import save
+
     path = tmp_path_factory.mktemp("checkpoint") / "tiny.pt"
-    save(checkpoint_of(tiny_generator), path)
+    save(networks.checkpoint_of(tiny_generator), path)
+    return path
+
+
+def exported(networks, generator, path: Path) -> Path:
+    from tn_export.model import export
+
+    export(networks.checkpoint_of(generator), path)
     return path
 
 
 @pytest.fixture(scope="session")
-def tiny_model(tiny_generator: Generator, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("model") / "tiny.onnx"
-    export(checkpoint_of(tiny_generator), path)
-    return path
+def tiny_model(networks, tiny_generator, tmp_path_factory) -> Path:
+    return exported(networks, tiny_generator, tmp_path_factory.mktemp("model") / "tiny.onnx")
 
 
 @pytest.fixture(scope="session")
@@ -93,28 +66,12 @@ def tiny_model_bytes(tiny_model: Path) -> bytes:
 
 
 @pytest.fixture(scope="session")
-def tiny_style_generator() -> Generator:
-    return untrained(TINY_STYLE)
-
-
-@pytest.fixture(scope="session")
-def tiny_instance_generator() -> Generator:
-    return untrained(TINY_INSTANCE)
-
-
-@pytest.fixture(scope="session")
-def tiny_style_model(
-    tiny_style_generator: Generator, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def tiny_style_model(networks, tiny_style_generator, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("style") / "tiny_style.onnx"
-    export(checkpoint_of(tiny_style_generator), path)
-    return path
+    return exported(networks, tiny_style_generator, path)
 
 
 @pytest.fixture(scope="session")
-def tiny_instance_model(
-    tiny_instance_generator: Generator, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def tiny_instance_model(networks, tiny_instance_generator, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("instance") / "tiny_instance.onnx"
-    export(checkpoint_of(tiny_instance_generator), path)
-    return path
+    return exported(networks, tiny_instance_generator, path)

@@ -174,7 +174,7 @@ def load(
         RequestError: an unknown provider, or a number of threads that cannot be.
     """
     providers.check_choice(provider)
-    if threads is not None and not 1 <= threads <= MAX_THREADS:
+    if threads is not None and (type(threads) is not int or not 1 <= threads <= MAX_THREADS):
         raise RequestError(
             f"{threads} threads cannot be; give 1 to {MAX_THREADS}, or none to choose"
         )

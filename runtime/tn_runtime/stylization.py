@@ -106,7 +106,7 @@ def stylize(
     """
     options = Options(seed, strength, keep_colors, stroke_scale)
     check_max_size(max_size)
-    array = np.asarray(photo)
+    array = _array(photo)
     _check_photo(array)
     limited = reduced(Picture.from_array(array), max_size)
     return np.concatenate(list(stylized_bands(model, limited, options)))
@@ -168,6 +168,19 @@ def check_max_size(max_size: int | None) -> None:
     """
     if max_size is not None and check_integer("max size", max_size) < 1:
         raise RequestError(f"max size {max_size} is out of range; it is 1 pixel or more")
+
+
+def _array(photo: Any) -> NDArray[Any]:  # noqa: ANN401 - whatever a caller has
+    """Return an array, also of a picture of Pillow, of which only some modes are what they seem."""
+    mode = getattr(photo, "mode", None)
+    if isinstance(mode, str) and mode not in {"RGB", "RGBA"}:
+        raise RequestError(
+            f"a picture of Pillow in the mode {mode} is no photo; give photo.convert('RGB')"
+        )
+    try:
+        return np.asarray(photo)
+    except (TypeError, ValueError) as error:
+        raise RequestError(f"{type(photo).__name__} is no array: {error}") from error
 
 
 def _check_photo(photo: NDArray[Any]) -> None:

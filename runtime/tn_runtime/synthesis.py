@@ -1,13 +1,14 @@
 """The verb `synthesize`: a window of a texture, cut into tiles, run and put together."""
 
 import dataclasses
+import math
 import operator
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from tn_runtime import tiling
-from tn_runtime.errors import ModelError
+from tn_runtime.errors import ModelError, RequestError
 from tn_runtime.pixels import Pixels
 from tn_runtime.requests import Request, check_request
 from tn_runtime.session import Model
@@ -44,7 +45,15 @@ def synthesize(
     seeds = np.asarray(seed, object)  # Python integers, of any size
     request = check_request(model, size, np.atleast_1d(seeds).tolist(), origin, period)
     window = request.window
-    pictures = np.empty((len(request.seeds), window.height, window.width, 3), np.uint8)
+    shape = (len(request.seeds), window.height, window.width, 3)
+    try:
+        pictures = np.empty(shape, np.uint8)
+    except (MemoryError, ValueError) as error:
+        asked = f"{shape[0]} of {window.width}x{window.height}"
+        raise RequestError(
+            f"{asked} pixels need {math.prod(shape) / 1e9:.0f} GB of memory; "
+            "ask for less, or for `bands`, whose memory does not grow"
+        ) from error
     batch = _batch(model, window)
     for first in range(0, len(request.seeds), batch):
         group = slice(first, first + batch)

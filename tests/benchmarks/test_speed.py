@@ -2,7 +2,7 @@
 
 import json
 
-from conftest import checkpoint_of
+from tiny import checkpoint_of
 from tn_bench import cli
 from tn_train.checkpoint import save
 

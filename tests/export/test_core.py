@@ -8,7 +8,7 @@ import onnxruntime as ort
 import pytest
 import torch
 
-from conftest import TINY, TINY_INSTANCE, TINY_STYLE, untrained
+from tiny import TINY, TINY_INSTANCE, TINY_STYLE, untrained
 from tn_export.core import core_model
 from tn_export.model import PROGRAMS, serialized
 from tn_runtime.session import shipped

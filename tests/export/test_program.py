@@ -10,7 +10,7 @@ import onnxruntime as ort
 import pytest
 import torch
 
-from conftest import TINY, checkpoint_of, untrained
+from tiny import TINY, checkpoint_of, untrained
 from tn_export import verify
 from tn_export.core import core_model
 from tn_export.model import export, serialized

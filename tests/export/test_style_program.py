@@ -11,7 +11,7 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from conftest import TINY_INSTANCE, TINY_STYLE, checkpoint_of, untrained
+from tiny import TINY_INSTANCE, TINY_STYLE, checkpoint_of, untrained
 from tn_export import core, program, verify
 from tn_export.core import core_model
 from tn_export.kernels import bundled, uses

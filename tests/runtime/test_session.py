@@ -232,3 +232,17 @@ def test_doctor_takes_shipped_models_not_files_of_their_name(tmp_path, monkeypat
         (tmp_path / name).write_bytes(b"no model")
     monkeypatch.chdir(tmp_path)
     assert doctor.examine().providers[1].works
+
+
+def test_a_model_can_be_pickled_and_used_in_a_spawned_process(plain_model):
+    import multiprocessing
+    import pickle
+
+    model = load(plain_model, "cpu", threads=1)
+    copy = pickle.loads(pickle.dumps(model))
+    assert (copy.spec, copy.sha256, copy.threads) == (model.spec, model.sha256, 1)
+    expected = synthesize(model, (9, 7), 3)
+    np.testing.assert_array_equal(synthesize(copy, (9, 7), 3), expected)
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        made = pool.apply(synthesize, (model, (9, 7), 3))
+    np.testing.assert_array_equal(made, expected)

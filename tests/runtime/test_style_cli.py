@@ -314,15 +314,21 @@ def test_outputs_among_the_photos_are_refused(model, folder):
     assert files(folder) == before
 
 
-def test_names_that_meet_are_refused_before_any_work(model, folder):
-    photo(folder / "in" / "a.png")
-    photo(folder / "in" / "a.bmp")
-    photo(folder / "other" / "a.png")
-    for arguments in (["in"], ["in/a.png", "other"], ["in", "other", "--format", "jpg"]):
-        error = fails(model, *arguments, "-o", "out")
-        assert "would both become" in error
-        assert os.path.join("out", "a.") in error  # noqa: PTH118
-    assert not (folder / "out").exists()
+def test_names_that_meet_are_reported_and_the_rest_is_done(model, folder):
+    source = photo(folder / "in" / "a.png")
+    photo(folder / "in" / "a.bmp", seed=1)
+    photo(folder / "in" / "b.png", seed=2)
+    photo(folder / "other" / "a.png", seed=3)
+    for arguments, others in ((["in"], ["a.bmp"]), (["in", "other"], ["other", "a.bmp"])):
+        done = tn_run("style", model, *arguments, "-o", "out", "--overwrite", "--json")
+        assert done.returncode == 1
+        facts = json.loads(done.stdout)
+        assert [os.path.basename(each) for each in facts["outputs"]] == ["a.png", "b.png"]  # noqa: PTH119
+        for failed, other in zip(facts["failed"], others, strict=True):
+            assert other in failed["photo"]
+            assert "would both become" in failed["error"]
+        is_stylised("out/a.png", source)
+    shutil.rmtree("out")
     succeeds(model, "in/a.png", "in/../in/a.png", "in/a.png", "-o", "out")
 
 

@@ -455,3 +455,19 @@ def test_what_is_measured_is_never_more_work_than_the_reference(plain, size):
     height, width = stylization._scaled(size, factor)
     assert (height + 200) * (width + 200) <= 1.01 * (512 + 200) ** 2
     assert factor == 1 or (height + 200) * (width + 200) > 0.98 * (512 + 200) ** 2
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "L", "P", "LAB", "I;16"])
+def test_pictures_of_pillow_are_taken_rightly_or_refused(plain, mode):
+    rgb = Image.fromarray(np.full((4, 5, 3), (9, 99, 199), np.uint8))
+    np.testing.assert_array_equal(
+        stylize(plain, rgb, strength=0.5), stylize(plain, np.asarray(rgb), strength=0.5)
+    )
+    with pytest.raises(RequestError, match=r"give photo\.convert\('RGB'\)"):
+        stylize(plain, Image.new(mode, (5, 4)))
+
+
+@pytest.mark.parametrize("photo", ["a.png", None, 7, [[1, 2], [3]], {}, np.zeros((4, 4, 3))])
+def test_what_is_no_photo_is_refused(plain, photo):
+    with pytest.raises(RequestError):
+        stylize(plain, photo)

@@ -241,3 +241,15 @@ def test_shipped_models_make_what_they_made_when_they_were_shipped(name: str, co
     assert (picture.shape, picture.dtype) == ((64, 64, 3), np.uint8)
     # Another seed or the next window is four levels away in one colour at least.
     np.testing.assert_allclose(picture.mean((0, 1)), colors, atol=1)
+
+
+def test_sizes_beyond_memory_are_refused_in_the_error_tree(plain):
+    for size in ((2**31 - 1, 2**31 - 1), (2**30, 2**25)):
+        with pytest.raises(RequestError, match=r"need \d+ GB of memory; ask for less, or for"):
+            synthesize(plain, size)
+
+
+@pytest.mark.parametrize("threads", [1.5, 0, -1, 2.0, True, "2", float("nan")])
+def test_threads_are_a_whole_number(plain_model, threads):
+    with pytest.raises(RequestError, match="threads cannot be"):
+        load(plain_model, "cpu", threads=threads)

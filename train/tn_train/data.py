@@ -1,6 +1,7 @@
 """The exemplar: one picture, read, cropped and brought to the resolution of training."""
 
 import hashlib
+import math
 from pathlib import Path
 
 import numpy as np
@@ -69,10 +70,12 @@ def check_depth(exemplar: Exemplar, stride: int) -> None:
     """Raise RequestError where the exemplar is too small for a descriptor of that stride."""
     least = SMALLEST * stride
     if min(exemplar.width, exemplar.height) < least:
+        sides = exemplar.width, exemplar.height
+        needed = math.ceil(least * max(sides) / min(sides))
         raise RequestError(
             f"{exemplar.name} is {exemplar.width}x{exemplar.height} in training; its deepest "
-            f"layer needs at least {least}x{least}: take a larger picture or more of it, "
-            "or shallower --layers"
+            f"layer needs at least {least}x{least}: give --size {needed} (style: --style-size) if "
+            "the picture is that large, a larger picture or more of it, or shallower --layers"
         )
 
 

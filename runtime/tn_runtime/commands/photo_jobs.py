@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
 from tn_runtime.console import STDIN, STDOUT
 from tn_runtime.errors import PictureError, RequestError
+from tn_runtime.files import check_name
 from tn_runtime.pictures import FORMATS, SUFFIXES
 
 
@@ -26,6 +27,8 @@ class Worklist:
     jobs: list[PhotoJob]
     into_folder: bool
     """Each output has its photo's name, below one folder; else there is one file."""
+    clashes: list[dict[str, str]] = field(default_factory=list)
+    """Photos that are left out: `photo`, `output` and `error`, why."""
 
 
 def plan(photos: Sequence[Path], destination: str, suffix: str | None = None) -> Worklist:
@@ -64,7 +67,10 @@ def plan(photos: Sequence[Path], destination: str, suffix: str | None = None) ->
         PhotoJob(photo, output / _renamed(below, suffix)) for (_, below), photo in found.items()
     ]
     _check(jobs, folders, output)
-    return Worklist(jobs, into_folder=True)
+    for job in jobs:
+        check_name(job.output)
+    jobs, clashes = _without_clashes(jobs, output)
+    return Worklist(jobs, into_folder=True, clashes=clashes)
 
 
 def _alone(photo: Path, output: Path, suffix: str | None) -> PhotoJob:
@@ -112,22 +118,46 @@ def _renamed(below: Path, suffix: str | None) -> Path:
 
 
 def _check(jobs: list[PhotoJob], folders: list[Path], output: Path) -> None:
-    """Refuse outputs that meet, or that this or the next run would take for photos."""
+    """Refuse outputs that this or the next run would take for photos."""
     searched = [folder for folder in folders if not _is_below(output, folder)]
     photos = {_real(job.photo) for job in jobs}
-    taken: dict[str, Path] = {}
     for job in jobs:
-        name = _real(job.output)
-        if name in photos or any(_is_below(job.output, folder) for folder in searched):
+        if _real(job.output) in photos or any(_is_below(job.output, each) for each in searched):
             raise RequestError(
                 f"{job.output} would lie among the photos; name another folder for the outputs"
             )
-        if name in taken:
-            raise RequestError(
-                f"{taken[name]} and {job.photo} would both become {job.output}; "
-                "give them to two commands with two output folders"
-            )
-        taken[name] = job.photo
+
+
+def _without_clashes(
+    jobs: list[PhotoJob], output: Path
+) -> tuple[list[PhotoJob], list[dict[str, str]]]:
+    """Set aside photos whose output is that of another, which may have the name by its suffix."""
+    fold = str.casefold if _ignores_case(output) else str
+    taken: dict[str, Path] = {}
+    clashes = []
+    for job in sorted(jobs, key=lambda job: job.photo.suffix != job.output.suffix):
+        name = fold(_real(job.output))
+        if name not in taken:
+            taken[name] = job.photo
+            continue
+        error = (
+            f"{taken[name]} and {job.photo} would both become {job.output}; "
+            "give the second to a command of its own, with another output folder"
+        )
+        facts = {"photo": str(job.photo), "output": str(job.output), "error": error}
+        clashes.append(facts)
+    kept = set(taken.values())
+    return [job for job in jobs if job.photo in kept], clashes
+
+
+def _ignores_case(folder: Path) -> bool:
+    """Tell whether names that differ in their case alone are one name there."""
+    while not folder.exists():
+        folder = folder.parent
+    for each in (folder.resolve(), *folder.resolve().parents):
+        if (other := each.with_name(each.name.swapcase())) != each:
+            return other.exists() and other.samefile(each)
+    return False
 
 
 def _is_below(path: Path, folder: Path) -> bool:

@@ -1,11 +1,16 @@
 """Photos stylised one after the other: what is there is skipped, what is broken is reported."""
 
 import dataclasses
+import functools
 import hashlib
 import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tn_runtime import console
 from tn_runtime.commands.photo_jobs import PhotoJob, Worklist
@@ -19,6 +24,10 @@ from tn_runtime.version import __version__
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
+
+
+AT_ONCE = 2
+"""Photos under way at a time."""
 
 
 @dataclass
@@ -69,39 +78,73 @@ class StyleJob:
 def run(job: StyleJob, model: Model) -> Outcome:
     """Stylise each photo; one of several that fails does not stop the rest.
 
+    Two photos are under way at a time: while one is decoded or encoded, the network has the other.
+
     Raises:
         TextureNetworksError: the only photo failed.
         MemoryError: the only photo is too large.
     """
-    outcome = Outcome([], [], [])
+    outcome = Outcome([], [], list(job.worklist.clashes))
+    for clash in outcome.failed:
+        console.note_error(clash["error"])
     jobs = job.worklist.jobs
     with console.bars() as bars:
         overall = bars.add_task("photos", total=len(jobs), visible=len(jobs) > 1)
-        for task in jobs:
-            if job.worklist.into_folder and not job.overwrite and task.output.exists():
+        attempt = functools.partial(_attempt, job, model, bars)
+        for task, result in zip(jobs, _each(attempt, jobs), strict=True):
+            if result == "made":
+                outcome.made.append(task.output)
+            elif result == "skipped":
                 outcome.skipped.append(task.output)
-            else:
-                _attempt(job, model, task, outcome, bars)
+            elif isinstance(result, Exception):
+                if len(jobs) == 1 and not job.worklist.clashes:
+                    raise result
+                reason = str(result) or "out of memory"
+                console.note_error(reason)
+                failed = {"photo": str(task.photo), "output": str(task.output), "error": reason}
+                outcome.failed.append(failed)
             bars.advance(overall)
     return outcome
 
 
-def _attempt(job: StyleJob, model: Model, task: PhotoJob, outcome: Outcome, bars: "Bars") -> None:
-    tiles = bars.add_task(task.photo.name, total=None)
-    try:
-        stylize_file(
-            job, model, task, lambda done, total: bars.update(tiles, completed=done, total=total)
-        )
-    except (TextureNetworksError, MemoryError) as error:
-        if len(job.worklist.jobs) == 1:
+Result = Literal["made", "skipped"] | Exception
+Attempt = Callable[[PhotoJob, threading.Event], Result]
+
+
+def _each(attempt: Attempt, jobs: Sequence[PhotoJob]) -> Iterator[Result]:
+    """Yield what became of each, in order; whatever stops the loop stops those under way."""
+    stop = threading.Event()
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        waiting = deque(threads.submit(attempt, task, stop) for task in jobs)
+        try:
+            while waiting:
+                yield waiting.popleft().result()
+        except BaseException:
+            stop.set()
+            threads.shutdown(cancel_futures=True)
             raise
-        reason = str(error) or "out of memory"
-        console.note_error(reason)
-        failed = {"photo": str(task.photo), "output": str(task.output), "error": reason}
-        outcome.failed.append(failed)
-    else:
-        outcome.made.append(task.output)
-    bars.remove_task(tiles)
+
+
+def _attempt(
+    job: StyleJob, model: Model, bars: "Bars", task: PhotoJob, stop: threading.Event
+) -> Result:
+    """Stylise one photo; return what became of it."""
+    if job.worklist.into_folder and not job.overwrite and task.output.exists():
+        return "skipped"
+    tiles = bars.add_task(task.photo.name, total=None)
+
+    def progress(done: int, total: int) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        bars.update(tiles, completed=done, total=total)
+
+    try:
+        stylize_file(job, model, task, progress)
+    except (TextureNetworksError, MemoryError) as error:
+        return error
+    finally:
+        bars.remove_task(tiles)
+    return "made"
 
 
 def stylize_file(job: StyleJob, model: Model, task: PhotoJob, progress: Progress | None) -> None:
@@ -128,6 +171,10 @@ def stylize_file(job: StyleJob, model: Model, task: PhotoJob, progress: Progress
         _make_folder(task.output.parent)
     for left_out in save(task.output, rows):
         console.note(f"{task.output} {left_out}")
+    if photo.depth > 8 and not _is_lossy(task.output) and job.options.strength > 0:
+        console.note(
+            f"{task.output} has {photo.depth} bits; what the network painted has 8 of them"
+        )
 
 
 def provenance(job: StyleJob, model: Model, name: str, sha256: str) -> dict[str, str]:
