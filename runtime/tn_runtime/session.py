@@ -267,8 +267,12 @@ def _start_cuda(data: bytes, path: Path, threads: int | None) -> tuple[Model | N
 
 def _open(data: bytes, path: Path, provider: Literal["cuda", "cpu"], threads: int | None) -> Model:
     session = _session(data, path, provider, threads)
+    try:
+        spec = _spec(session, path, data)
+    except UnicodeDecodeError as error:  # wherever ONNX Runtime hands out a text
+        raise ModelError(f"{path} is damaged: a text in it is not UTF-8") from error
     return Model(
-        spec=_spec(session, path, data),
+        spec=spec,
         path=path,
         sha256=hashlib.sha256(data).hexdigest(),
         provider=providers.used(session),
