@@ -233,7 +233,7 @@ STYLE = TrainingConfig(
     content_weight=1.0,
     tone_weight=3.0,
 )
-"""Found on four paintings (benchmarks/lab/style.md); the layers are those of Johnson et al. 2016."""
+"""Found on four paintings (benchmarks/lab/style.md), with the layers of Johnson et al. 2016."""
 
 PRESETS: dict[Kind, dict[str, Preset]] = {
     "texture": {"funnel": Preset(FUNNEL), "paper": Preset(training=FAITHFUL)},
