@@ -51,7 +51,7 @@ def test_training_runs_on_cuda(checkpoint_of_nothing):
 
 
 @on_runtime
-@pytest.mark.parametrize("size", [(1, 1), (17, 333), (600, 530)])
+@pytest.mark.parametrize("size", [(1, 1), (17, 333), (600, 530), (1300, 1100)])
 def test_cuda_paints_the_pixels_of_the_cpu(tiny_instance_model, size):
     photo = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
     cuda, cpu = (stylize(load(tiny_instance_model, name), photo) for name in ("cuda", "cpu"))

@@ -103,7 +103,7 @@ def _either_branch(
     statistics = builder.initializer(ir.tensor(default), STATISTICS, qualify=False)
 
     def measuring(op: OpBuilder) -> tuple[ir.Value, ir.Value]:
-        norm = Measuring(op, weights)
+        norm = Measuring(op)
         image = _Nodes(op, weights, norm).generator(network, levels)
         return image, op.Squeeze(op.Concat(*norm.measured, axis=1), [3])
 
@@ -130,8 +130,8 @@ def _either_branch(
 class Measuring:
     """Normalises each picture by its own statistics, and keeps them; see `InstanceNorm`."""
 
-    def __init__(self, op: OpBuilder, weights: Weights) -> None:
-        self.op, self.weights = op, weights
+    def __init__(self, op: OpBuilder) -> None:
+        self.op = op
         self.measured: list[ir.Value] = []
         """Mean and variance, float32 (N, c, 2, 1), of each norm."""
 
@@ -143,8 +143,11 @@ class Measuring:
         centred = op.Sub(window, mean)
         variance = op.ReduceMean(op.Mul(centred, centred), [2, 3])
         self.measured.append(op.Concat(mean, variance, axis=2))
+        # A second copy of what `Given` has: nodes that reshape the first would make all sessions
+        # slower to open.
         weight, bias = (
-            op.Unsqueeze(self.weights[each], [1, 2]) for each in (norm.weight, norm.bias)
+            op.initializer(ir.tensor(each.detach().numpy()[:, None, None]), f"{x.name}.{name}")
+            for name, each in norm.named_parameters()
         )
         scale = op.Div(weight, op.Sqrt(op.Add(variance, EPS)))
         shift = op.Sub(bias, op.Mul(mean, scale))

@@ -444,7 +444,7 @@ def test_the_proof_catches_given_statistics_that_are_not_used(small, monkeypatch
 
     class Ignoring(core.Measuring):
         def __init__(self, op, weights, statistics):
-            super().__init__(op, weights)
+            super().__init__(op)
 
     monkeypatch.setattr(core, "Given", Ignoring)
     with pytest.raises(ParityError, match="differs from the network"):

@@ -11,6 +11,8 @@ from PIL import Image
 
 from runtime import style_contract
 from tn_runtime import load, session, stylization, stylize, synthesize
+from tn_runtime.commands.photo_jobs import plan
+from tn_runtime.commands.style_job import StyleJob, run
 from tn_runtime.errors import ModelError, RequestError
 from tn_runtime.pictures import Picture, RowBuffer, resampled, with_detail
 from tn_runtime.requests import INT64_MAX, INT64_MIN
@@ -191,35 +193,59 @@ def test_a_model_with_given_statistics_measures_no_photo(normalized):
         equal(stylize(given, content), given.run(**whole_inputs(content))[0])
 
 
-@pytest.mark.usefixtures("large_from_10000_pixels")
-def test_sessions_end_with_their_photos(normalized, monkeypatch):
-    """Each large photo opens one. None is left open, not that of a photo that was given up."""
-    opened, open_session = weakref.WeakSet(), session._session
-    most, number = 0, 0
+def test_on_cuda_larger_photos_are_painted_in_one_run(normalized, monkeypatch):
+    monkeypatch.setattr(stylization, "REFERENCE_PIXELS", 10000)
+    monkeypatch.setattr(stylization, "ONE_RUN_PIXELS", {"cpu": 10000, "cuda": 40000})
+    content = photo((170, 180))
+    for provider, whole in (("cpu", False), ("cuda", True)):
+        watched = Watched(normalized.session)
+        stylize(dataclasses.replace(normalized, session=watched, provider=provider), content)
+        assert [len(run["content"][0]) == 170 for run in watched.runs] == [whole]
+
+
+@pytest.fixture
+def sessions(monkeypatch):
+    """The numbers of sessions that were open when one more was opened."""
+    alive, numbers, open_session = weakref.WeakSet(), [], session._session
 
     def counted(*arguments):
-        nonlocal number
-        number += 1
+        numbers.append(len(alive))
         made = open_session(*arguments)
-        opened.add(made)
+        alive.add(made)
         return made
 
     monkeypatch.setattr(session, "_session", counted)
-    gc.disable()  # what only the collector of cycles would end is a leak until it runs
-    try:
-        for seed in range(20):
-            bands = stylized_bands(
-                normalized, Picture.from_array(photo((150, 120), seed=seed)), Options()
-            )
-            next(bands)
-            most = max(most, len(opened))
-            if seed % 2:
-                list(bands)
-            del bands
-            assert not opened
-    finally:
-        gc.enable()
-    assert (number, most) == (20, 1)
+    gc.disable()  # a session that only the collector of cycles ends is a leak until it runs
+    yield numbers
+    gc.enable()
+    assert not alive
+
+
+@pytest.mark.usefixtures("large_from_10000_pixels")
+def test_sessions_end_with_their_photos(normalized, sessions):
+    """Each large photo opens one, and ends it, even where its picture is given up half way."""
+    for seed in range(20):
+        source = Picture.from_array(photo((300, 120), seed=seed))
+        bands = stylized_bands(normalized, source, Options())
+        next(bands)
+        if seed % 2:
+            list(bands)
+        del bands
+    assert sessions == [0] * 20
+
+
+@pytest.mark.usefixtures("large_from_10000_pixels")
+def test_a_folder_of_photos_leaves_no_session_open(normalized, sessions, tmp_path):
+    for number in range(12):
+        Image.fromarray(photo((120, 130), seed=number)).save(tmp_path / f"{number}.png")
+    cut = (tmp_path / "5.png").read_bytes()[:20000]
+    (tmp_path / "5.png").write_bytes(cut)
+    worklist = plan([tmp_path], str(tmp_path / "out"), None)
+    job = StyleJob(worklist, Options(), None, None, None, overwrite=False)
+    outcome = run(job, normalized)
+    assert (len(outcome.made), len(outcome.failed)) == (11, 1)
+    assert set(sessions) <= {0, 1}  # two photos are under way at a time
+    assert len(sessions) >= 11
 
 
 # Strength and colours

@@ -16,6 +16,8 @@ from tn_train.losses import (
     gram_matrix,
     normalize_gradient,
     range_penalty,
+    tone_loss,
+    tones,
     total_variation,
 )
 
@@ -175,6 +177,20 @@ def test_total_variation():
     assert total_variation(torch.ones(1, 3, 4, 4)).item() == 0
     assert total_variation(2 * ramp).item() == pytest.approx(4)
     assert total_variation(torch.cat([ramp, ramp + 3], dim=-2)).item() == pytest.approx(9 / 7 + 1)
+
+
+def test_tones_are_light_and_dark_whatever_the_contrast_and_the_strokes():
+    photo = torch.rand(2, 3, 8, 8).repeat_interleave(8, 2).repeat_interleave(8, 3)
+    target = tones(photo)
+    assert target.shape == (2, 1, 16, 16)
+    strokes = 0.3 * torch.tensor([[1.0, -1.0], [-1.0, 1.0]]).repeat(32, 32)
+    assert tone_loss(0.2 + 0.5 * photo + strokes, target).item() < 0.02
+    assert tone_loss(1 - photo, target).item() == pytest.approx(2, rel=0.3)
+    assert tone_loss(photo.flip(0), target).item() == pytest.approx(1, rel=0.3)
+    flat = torch.full((1, 3, 8, 8), 0.5, requires_grad=True)
+    tone_loss(flat, tones(flat.detach())).backward()
+    assert flat.grad is not None
+    assert torch.isfinite(flat.grad).all()
 
 
 def test_average_pooling():

@@ -16,7 +16,14 @@ from tn_train.descriptor import vgg16
 from tn_train.generator import Generator
 from tn_train.interrupt import Interrupted
 from tn_train.loop import Event, Moment, Run, train
-from tn_train.losses import StylizationLoss, content_loss, range_penalty, total_variation
+from tn_train.losses import (
+    StylizationLoss,
+    content_loss,
+    range_penalty,
+    tone_loss,
+    tones,
+    total_variation,
+)
 from tn_train.photos import Content
 from tn_train.style import CONTENT, CONTENT_SHARE, PASSES, StyleTask
 
@@ -237,6 +244,7 @@ def test_the_objective_is_the_sum_of_its_parts(painting, monkeypatch):
     for changes, part in (
         ({"content_weight": 3.0}, 3 * content),
         ({"range_weight": 1000.0}, 1000 * range_penalty(picture)),
+        ({"tone_weight": 50.0}, 50 * tone_loss(picture, tones(seen))),
         ({"variation_weight": 50.0}, 50 * total_variation(picture)),
         ({"octaves": 2}, with_octaves.octaves(picture)["at 1/2"]),
         ({"detail_weight": 2.0}, task.detail(picture)),

@@ -182,6 +182,7 @@ def _check(checkpoint: Checkpoint) -> None:
         "training.weights": all(0 <= each < math.inf for each in training.weights.values()),
         "training.style_weight": 0 <= training.style_weight < math.inf,
         "training.content_weight": 0 <= training.content_weight < math.inf,
+        "training.tone_weight": 0 <= training.tone_weight < math.inf,
         "training.variation_weight": 0 <= training.variation_weight < math.inf,
         "content": (checkpoint.content is None) == (config.kind == "texture"),
         "training.range_weight": 0 <= training.range_weight < math.inf,

@@ -44,7 +44,17 @@ def _first(kind: Kind) -> TrainingConfig:
 
 def _presets(kind: Kind) -> str:
     names = list(PRESETS[kind])
-    return f"Of {', '.join(names)}. {_default(names[0])}"
+    return f"Recipe, one of: {', '.join(names)}. {_default(names[0])}"
+
+
+def _layers_help(kind: Kind) -> str:
+    training = _first(kind)
+    weights = training.weights
+    shown = [f"{name}={weights[name]:g}" if name in weights else name for name in training.layers]
+    return (
+        "Layers of the descriptor that are compared, with weights other than 1. "
+        f"{_default(','.join(shown))}"
+    )
 
 
 app = typer.Typer(
@@ -71,14 +81,6 @@ MinutesOption = Annotated[
 StepsOption = Annotated[int | None, typer.Option(min=1, help="Train so many steps in all instead.")]
 CropOption = Annotated[
     str | None, typer.Option(metavar="X,Y,WxH", help="Learn from this region only.")
-]
-LayersOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME[=WEIGHT],...",
-        help="Of the descriptor, with weights other than 1. "
-        f"{_default(','.join(TrainingConfig().layers))}",
-    ),
 ]
 Vgg19Option = Annotated[
     Path | None,
@@ -122,7 +124,9 @@ def texture(
         ),
     ] = None,
     crop: CropOption = None,
-    layers: LayersOption = None,
+    layers: Annotated[
+        str | None, typer.Option(metavar="NAME[=WEIGHT],...", help=_layers_help("texture"))
+    ] = None,
     vgg19: Vgg19Option = None,
     seed: SeedOption = None,
     credit: CreditOption = None,
@@ -177,7 +181,9 @@ def style(
         ),
     ] = None,
     crop: CropOption = None,
-    layers: LayersOption = None,
+    layers: Annotated[
+        str | None, typer.Option(metavar="NAME[=WEIGHT],...", help=_layers_help("style"))
+    ] = None,
     content_weight: Annotated[
         float | None,
         typer.Option(

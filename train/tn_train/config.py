@@ -117,8 +117,10 @@ class TrainingConfig:
     """Layer of the descriptor where stylised photos must resemble their photos."""
     content_weight: float = 0.0
     """Weight of the content loss; beside normalised gradients of the style it is large."""
+    tone_weight: float = 0.0
+    """Weight of the loss of tones; see `losses.tone_loss`."""
     variation_weight: float = 0.0
-    """Of the total variation of stylised photos."""
+    """Weight of the total variation of stylised photos."""
     range_weight: float = 1000.0
     """Weight of the penalty on colours outside [0, 1]. A departure, see `losses.range_penalty`."""
     seed: int = 0
@@ -220,12 +222,19 @@ a style it shows as speckle in skies. ReLU is that code's, too. ONNX Runtime com
 LeakyReLU, and channels in multiples of 16 faster than others."""
 
 STYLE = TrainingConfig(
-    stages=(Stage(1.0, 256, 1),),
-    learning_rate=0.02,
-    optimizer="adam",
-    detail_weight=1.0,
-    content_weight=1200.0,
+    size=512,
+    stages=(Stage(0.25, 128, 1), Stage(0.75, 256, 1)),
+    layers=("relu1_2", "relu2_2", "relu3_3", "relu4_3"),
+    octaves=2,
+    detail_weight=0.0,
+    normalize_gradients=False,
+    weights={"relu1_2": 4.0},
+    style_weight=12.5,
+    content_layer="relu3_3",
+    content_weight=1.0,
+    tone_weight=3.0,
 )
+"""Found on four paintings (benchmarks/lab/style.md), with the layers of Johnson et al. 2016."""
 
 PRESETS: dict[Kind, dict[str, Preset]] = {
     "texture": {"funnel": Preset(FUNNEL), "paper": Preset(training=FAITHFUL)},

@@ -10,6 +10,7 @@ DetailLoss          pictures -> loss, of the finest structure
 StylizationLoss     pictures, photos' features -> {layer: loss}, loss
   TextureLoss
   content_loss      features, photos' features -> loss
+tone_loss           pictures, photos' tones -> loss
 range_penalty       pictures -> penalty
 total_variation     pictures -> penalty
 """
@@ -23,6 +24,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tn_train.descriptor import Descriptor
+
+LUMA = (0.299, 0.587, 0.114)
+"""Weights of R, G and B (ITU-R BT.601)."""
+TONE_SCALE = 4
+"""Pixels of the picture, per side, for a pixel of its tones: larger than most strokes."""
+FAINTEST = 0.02
+"""Added to the deviation of tones: a flat picture has none."""
 
 
 def gram_matrix(features: Tensor) -> Tensor:
@@ -342,6 +350,35 @@ def content_loss(features: Tensor, target: Tensor) -> Tensor:
     """
     target = target.float()
     return (features.float() - target).square().mean() / target.square().mean()
+
+
+def tones(pictures: Tensor) -> Tensor:
+    """Return what is light and what is dark: luma at a quarter of the size, mean 0, deviation 1.
+
+    Args:
+        pictures: float32 (N, 3, H, W), RGB in [0, 1]; H and W are at least `TONE_SCALE`.
+
+    Returns:
+        float32 (N, 1, H / 4, W / 4).
+    """
+    weights = torch.tensor(LUMA, device=pictures.device).view(1, 3, 1, 1)
+    luma = (F.avg_pool2d(pictures, TONE_SCALE) * weights).sum(dim=1, keepdim=True)
+    deviation, mean = torch.std_mean(luma, dim=(2, 3), keepdim=True)
+    return (luma - mean) / (deviation + FAINTEST)
+
+
+def tone_loss(pictures: Tensor, target: Tensor) -> Tensor:
+    """Return mean((T - T0)^2) / 2 of the tones T of pictures and those of their photos, T0.
+
+    A departure. It is about 1 - c, where c is the correlation of the two: painting and photo may
+    differ in colours, brightness and contrast, but what is light stays light. The content loss at
+    relu3_3 hardly sees it, and a style likes to fill a dark part with light strokes.
+
+    Args:
+        pictures: float32 (N, 3, H, W), RGB in [0, 1].
+        target: tones of the photos, float32 (N, 1, H / 4, W / 4).
+    """
+    return (tones(pictures) - target).square().mean() / 2
 
 
 def range_penalty(pictures: Tensor) -> Tensor:

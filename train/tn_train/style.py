@@ -16,7 +16,15 @@ from tn_train.descriptor import Descriptor, fast_arithmetic
 from tn_train.evaluation import CALIBRATION_BATCHES, SEED, calibrate, contrast, exact_convolutions
 from tn_train.generator import Generator
 from tn_train.loop import Evaluation, Losses, Moment
-from tn_train.losses import DetailLoss, OctavesLoss, StylizationLoss, range_penalty, total_variation
+from tn_train.losses import (
+    DetailLoss,
+    OctavesLoss,
+    StylizationLoss,
+    range_penalty,
+    tone_loss,
+    tones,
+    total_variation,
+)
 
 CONTENT_SHARE = 0.1
 """Of the content loss in what is shown: what `tn-bench gatys` minimises, too. What is trained for
@@ -120,7 +128,7 @@ class StyleTask:
         self.due = stage, moment.step + 1
         photos = self._to_device(next(self.batches).float() / 255)
         target = self._target(self.rounds.number(moment.step), photos)
-        return self.forward(generator, self._join(generator, photos, rng), target)
+        return self.forward(generator, self._join(generator, photos, rng), target, tones(photos))
 
     @torch.no_grad()
     def _style_weight(self, photos: Tensor) -> float:
@@ -172,7 +180,9 @@ class StyleTask:
         flat = strongest < CONTRAST * contrast(self.painting)
         return Evaluation(sum(layers.values()), layers, pictures.cpu(), flat=flat)
 
-    def _forward(self, generator: Generator, inputs: list[Tensor], target: Tensor) -> Losses:
+    def _forward(
+        self, generator: Generator, inputs: list[Tensor], target: Tensor, photos_tones: Tensor
+    ) -> Losses:
         training = self.training
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.arithmetic == "bf16"):
             pictures = generator(*inputs)
@@ -183,6 +193,8 @@ class StyleTask:
         objective = objective + training.range_weight * range_penalty(pictures)
         if training.detail_weight:
             objective = objective + self.detail(pictures)
+        if training.tone_weight:
+            objective = objective + training.tone_weight * tone_loss(pictures, photos_tones)
         if training.variation_weight:
             objective = objective + training.variation_weight * total_variation(pictures)
         return Losses(_shown(style, content), objective)
@@ -197,7 +209,7 @@ class StyleTask:
         photos = self._to_device(torch.rand(self.training.stages[0].batch, 3, sample, sample))
         inputs = self._join(generator, photos, torch.Generator())
         target = self.loss.target(photos).to(HALF)
-        self.forward = compiled(self._forward, generator, inputs, target)
+        self.forward = compiled(self._forward, generator, inputs, target, tones(photos))
 
     def _calibration(self, generator: Generator, rng: torch.Generator) -> Iterator[list[Tensor]]:
         """Yield the pyramids of a few batches, always the same photos."""
