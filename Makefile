@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 LEAVES := train/tn_train/data/dead_leaves.jpg
 PHOTO := train/tn_train/data/photos/coffee.jpg
 
-.PHONY: demo test check format clean
+.PHONY: demo test test-hard test-lowest check format clean
 
 demo: demo/leaves.onnx demo/coffee.jpg
 	$(BIN)/tn-run texture demo/leaves.onnx -o demo/tile.png --size 1024 --tileable
@@ -26,7 +26,7 @@ demo/coffee.jpg: | $(READY)
 demo/leaves.onnx: demo/leaves.trained
 	$(BIN)/tn-export demo/leaves.pt -o demo/leaves.onnx
 
-# Of a training that was interrupted there is a leaves.pt, but no mark: it goes on.
+# An interrupted training leaves a leaves.pt and no mark; it goes on.
 demo/leaves.trained: | $(READY)
 	mkdir -p demo
 	$(BIN)/tn-train texture $(LEAVES) -o demo/leaves.pt --minutes 3 \
@@ -36,6 +36,16 @@ demo/leaves.trained: | $(READY)
 
 test: check
 	$(BIN)/pytest -n 2 --dist loadfile
+
+# What is long: kills at chance moments, twenty of each, and all hostile cases.
+test-hard: $(READY)
+	$(BIN)/pytest -n 2 -m hard
+
+# The runtime alone, without torch, with the lowest versions that it allows.
+test-lowest:
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --constraint lowest.txt . --group lowest
+	.venv-lowest/bin/pytest -p no:cacheprovider tests/runtime
 
 check: $(READY)
 	$(BIN)/ruff format --check
@@ -47,7 +57,7 @@ format: $(READY)
 	$(BIN)/ruff check --fix
 
 clean:
-	rm -rf $(VENV) demo build dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-lowest demo build dist .mypy_cache .pytest_cache .ruff_cache
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -28,7 +28,7 @@ from tn_train.data import read_exemplar
 
 PRESETS = ["paper", "funnel"]
 SIDE = 512
-"""Of samples, pixels."""
+"""Side of the samples, pixels."""
 GATYS = "gatys"
 GATYS_STEPS = 250
 MEASURES = {

@@ -78,7 +78,7 @@ def gatys(
     ] = 512,
     init: Annotated[Init, typer.Option(help="What to start from with a photo.")] = Init.CONTENT,
     content_weight: Annotated[
-        float, typer.Option(help="Of the photo, beside the style.")
+        float, typer.Option(help="Weight of the photo, beside the style.")
     ] = GATYS.content_weight,
     variation: Annotated[
         float, typer.Option(help="Weight of the total variation: takes away pixel noise.")
@@ -86,9 +86,11 @@ def gatys(
     average: Annotated[
         bool, typer.Option("--average", help="Average pooling in the descriptor, not maximum.")
     ] = False,
-    layers: Annotated[str, typer.Option(help="Of the style.")] = ",".join(DEFAULT.layers),
+    layers: Annotated[str, typer.Option(help="Layers of the style.")] = ",".join(DEFAULT.layers),
     vgg19: Vgg19Option = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of the noise.")] = GATYS.seed,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**63 - 1, help="Seed of the noise.")
+    ] = GATYS.seed,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     json_: JsonOption = False,
 ) -> None:
@@ -131,7 +133,8 @@ def quality(
     exemplar: ExemplarArgument,
     pictures: Annotated[list[Path], typer.Argument(help="Made to resemble it; any sizes.")],
     gatys: Annotated[
-        Path | None, typer.Option(metavar="PICTURE", help="Of `tn-bench gatys`, to compare with.")
+        Path | None,
+        typer.Option(metavar="PICTURE", help="Picture made by `tn-bench gatys`, to compare with."),
     ] = None,
     size: SizeOption = DEFAULT.size,
     crop: CropOption = None,
@@ -143,7 +146,7 @@ def quality(
 ) -> None:
     """Measure how near pictures come to their exemplar, each figure beside its floor.
 
-    Of several pictures, taken as samples of one generator, the diversity is measured as well.
+    Several pictures are taken as samples of one generator, and their diversity is measured, too.
     """
     from tn_bench.picture import to_pixels
     from tn_bench.quality import measure

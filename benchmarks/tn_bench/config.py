@@ -12,12 +12,12 @@ class Settings:
     goes to 2000 iterations. An iteration of L-BFGS takes one, seldom more."""
     seed: int = 0
     content_weight: float = 0.1
-    """Of the content loss, beside the sum of the style losses; 1 keeps nearly the photo."""
+    """Weight of the content loss, beside the sum of the style losses; 1 keeps nearly the photo."""
     variation_weight: float = 0.0
-    """Of the total variation. Neither paper has the term; neural-style has. It takes away the pixel
-    noise which the descriptor does not see, and which plain L-BFGS leaves from its start."""
+    """Weight of the total variation. Neither paper has the term; neural-style has. It takes away the
+    pixel noise which the descriptor does not see, and which plain L-BFGS leaves from its start."""
     range_weight: float = 1.0
-    """Of the penalty on colours outside [0, 1]."""
+    """Weight of the penalty on colours outside [0, 1]."""
 
 
 GATYS = Settings()

@@ -17,7 +17,7 @@ from tn_train.losses import StyleLoss, gram_matrix
 DIRECTIONS = 128
 SEED = 2016
 AT_REST = 0.1
-"""Of the channels' mean variance: whoever has much less than that says little."""
+"""Share of the channels' mean variance: a channel with less than that says little."""
 
 
 class FeatureDistance:

@@ -69,7 +69,7 @@ class Result:
 
     @property
     def loss(self) -> float:
-        """Of the style layers, where the total was lowest, before clamping."""
+        """Loss of the style layers, where the total was lowest, before clamping."""
         return min(self.records, key=lambda record: record.total).loss
 
     def time_to(self, loss: float) -> Record | None:

@@ -13,7 +13,7 @@ from tn_bench.picture import enlarged, reduced
 from tn_bench.wasserstein import sliced_distance
 
 SIDE = 7
-"""Of a patch, pixels."""
+"""Side of a patch, pixels."""
 DIRECTIONS = 128
 SEED = 2018
 

@@ -30,7 +30,7 @@ from tn_train.config import TrainingConfig
 from tn_train.descriptor import Descriptor, vgg16
 
 Measure = Callable[[Tensor], dict[str, float]]
-"""Of a picture float32 (3, H, W), RGB in [0, 1], against the exemplar it was made with."""
+"""Measures a picture float32 (3, H, W), RGB in [0, 1], against the exemplar it was made with."""
 
 STEERING = "marginals relu4_3"
 """The one that agrees best with the eye (benchmarks/lab/measures.md); it is blind to pixel noise,
@@ -63,7 +63,7 @@ class Settings:
     unseen: tuple[str, ...] = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
     """The last layer of each block; 4_3 is the deepest that the packaged VGG-16 has."""
     levels: int = 4
-    """Of the pyramid of patches."""
+    """Levels of the pyramid of patches."""
 
     @property
     def smallest(self) -> int:
@@ -89,7 +89,7 @@ class Quality:
 
     rows: tuple[Row, ...]
     diversity: dict[str, float]
-    """Of the pictures among one another, in pixels and in features, 1: as parts of the exemplar.
+    """Diversity of the pictures, in pixels and in features, 1: as parts of the exemplar.
     Empty where there is one picture only, or the exemplar repeats itself."""
     period: tuple[int, int] | None
     """The shift (y, x) by which the exemplar repeats itself. If it does, its halves are one and the

@@ -38,7 +38,7 @@ MIN_SECONDS, MIN_RUNS = 2.0, 3
 
 @dataclass(frozen=True)
 class Timing:
-    """Of one engine at one size."""
+    """Time and memory of one engine at one size."""
 
     size: int
     """Side of the square picture, pixels."""
@@ -54,9 +54,9 @@ class Sharing:
     """What a photo costs before its first tile, if all tiles share its statistics; in seconds."""
 
     measuring: float
-    """Of the photo, reduced."""
+    """Measuring the reduced photo."""
     opening: float
-    """Of the session that has the statistics as constants."""
+    """Opening the session that has the statistics as constants."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,12 @@ class Speed:
     """Everything that `measure` found about one generator on one machine."""
 
     gemm_gflops: float
-    """Of an fp32 product of 2048 x 2048 matrices in PyTorch."""
+    """Speed of an fp32 product of 2048 x 2048 matrices in PyTorch."""
     mac_per_pixel: float
     timings: tuple[Timing, ...]
     noise_share: float
-    """Of the time of a 512 px window, what noise, photo and pixels take in the program, which the
-    network alone does not."""
+    """Share of the time of a 512 px window that noise, photo and pixels take in the program, and
+    not in the network alone."""
     sharing: Sharing | None
     """A part of `timings` where a photo is larger than one run; None: tiles share nothing."""
 
@@ -202,7 +202,7 @@ def _pytorch(path: Path, size: int) -> Callable[[], object]:
     import torch
 
     from tn_train.checkpoint import load
-    from tn_train.content import pyramid, with_noise
+    from tn_train.pyramid import pyramid, with_noise
 
     generator = load(path).generator()
     config = generator.config

@@ -34,7 +34,7 @@ class Region:
     strides: ir.Value
     """How many of them, each way."""
     offset: ir.Value
-    """Of the window within."""
+    """Place of the window within."""
 
 
 def texture_program(generator: Generator) -> ir.Model:
@@ -134,7 +134,7 @@ def _lines(
 def _photos(
     op: OpBuilder, generator: Generator, content: ir.Value, origin: ir.Value, region: Region
 ) -> list[ir.Value]:
-    """Return the photo at each level around the region; see `tn_train.content.pyramid`."""
+    """Return the photo at each level around the region; see `tn_train.pyramid.pyramid`."""
     margin = generator.halo
     first = op.Sub(op.Sub(region.start, origin), margin)
     count = op.Add(op.Mul(region.strides, generator.config.stride), 2 * margin)

@@ -12,12 +12,12 @@ from tn_export.noise import noise
 from tn_runtime.errors import ParityError
 from tn_runtime.folding import offsets, with_statistics
 from tn_runtime.spec import Parity
-from tn_train.content import pyramid, with_noise
 from tn_train.generator import Generator
 from tn_train.norm import Statistics
+from tn_train.pyramid import pyramid, with_noise
 
 MAX_FLOAT_ERROR = 1e-4
-"""Of the float core, for colours in [0, 1]."""
+"""Tolerance for the float core, for colours in [0, 1]."""
 MAX_PIXEL_ERROR = 1
 """In levels of 255: a float on the edge between two levels may fall to either side."""
 
@@ -59,10 +59,10 @@ class StyleCall:
     content: Pair
     """Size of the photos."""
     corner: Pair
-    """Of the window within the photo."""
+    """Place of the window within the photo."""
     size: Pair
     shift: Pair = (0, 0)
-    """Of the photo within a larger picture."""
+    """Place of the photo within a larger picture."""
     given: bool = False
     """Whether the statistics of normalised channels are given, not measured."""
 

@@ -20,7 +20,7 @@ MODELS = Path(__file__).parent / "models"
 """The models that can be named without a path: NAME.onnx."""
 
 MAX_BYTES = 256 * 2**20
-"""Of a model file. Ours have well under a megabyte; nothing larger is worth parsing."""
+"""Limit for a model file. Ours have well under a megabyte; nothing larger is worth parsing."""
 
 Ports = dict[str, tuple[str, int]]
 """Name: (ONNX Runtime's name of the type, number of dimensions)."""
@@ -61,7 +61,7 @@ class Model:
     spec: ModelSpec
     path: Path
     sha256: str
-    """Of the file: names repeat, this does not."""
+    """Hash of the file: names repeat, this does not."""
     provider: Literal["cuda", "cpu"]
     """What it really runs on."""
     fallback: str | None
@@ -71,7 +71,7 @@ class Model:
     data: bytes = field(repr=False)
     """The file as it was read."""
     threads: int | None
-    """Of the CPU; None: ONNX Runtime's choice."""
+    """CPU threads; None lets ONNX Runtime choose."""
     statistics: NDArray[np.float32] | None = field(default=None, repr=False)
     """(C, 2), by which every picture is normalised; None: each by its own."""
 

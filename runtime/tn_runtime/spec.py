@@ -24,7 +24,7 @@ class Exemplar:
 
     name: str
     sha256: str
-    """Of the picture's file."""
+    """Hash of the picture's file."""
     width: int
     height: int
     """Pixels, of the part that was trained on, at the resolution of training."""

@@ -23,8 +23,8 @@ TILE = 256
 took 1.1 times the least time per pixel (512: 1.2 times, 1024: 1.5 times)."""
 
 REFERENCE_PIXELS = 2**18
-"""Of a square picture: what is measured for the statistics that all tiles of a photo share is no
-more work. A megapixel takes more memory than all else, and the pictures are alike to the eye."""
+"""Pixels of a square picture: measuring the statistics that all tiles of a photo share is no more
+work. A megapixel takes more memory than all else, and the pictures are alike to the eye."""
 
 ONE_RUN_PIXELS = {"cpu": REFERENCE_PIXELS, "cuda": 4 * REFERENCE_PIXELS}
 """By provider, of a square photo: the largest that is painted in the run that measures it. A larger
@@ -50,7 +50,7 @@ class Options:
     """
 
     seed: int = 0
-    """Of the noise, int64; without effect on a model that takes none."""
+    """Seed of the noise, int64; without effect on a model that takes none."""
     strength: float = 1.0
     """From 0, the photo, to 1, the stylised picture."""
     keep_colors: bool = False

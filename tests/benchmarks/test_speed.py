@@ -42,7 +42,7 @@ def test_speed_of_a_style(tiny_instance_generator, tmp_path, capsys, monkeypatch
 
 
 def multiplications_of_tiny() -> int:
-    """Of widths 12, 16, 8 with branches of 8, by hand: each level has a quarter of the finer's."""
+    """Counted by hand: widths 12, 16, 8, branches of 8; a level has a quarter of the finer's."""
     branch = 9 * 3 * 8 + 9 * 8 * 8 + 8 * 8
     finest = branch + 9 * 24 * 12 + 9 * 12 * 12 + 12 * 12 + 3 * 12
     middle = branch + 9 * 16 * 16 + 9 * 16 * 16 + 16 * 16

@@ -30,7 +30,7 @@ CHANNELS = 196
 """Those of `TINY_INSTANCE` that are normalised."""
 
 WIDE = dataclasses.replace(TINY_INSTANCE, widths=(16, 32, 16), branch=16, join_norm=False)
-"""Of multiples of 16 channels, as the preset."""
+"""Channels are multiples of 16, as in the preset."""
 WIDE_CHANNELS = 3 * (16 + 32 + 16 + 2 * 16)
 
 

@@ -110,7 +110,7 @@ class Watched:
 
 @pytest.mark.parametrize(("size", "count"), [((1, 1), 1500), ((7, 90), 200), ((150, 150), 5)])
 def test_a_batch_takes_no_more_memory_than_a_tile(plain, size, count):
-    """Of tiny pictures nearly all that a model computes is the context around them."""
+    """Nearly all that a model computes for tiny pictures is the context around them."""
     watched = Watched(plain.session)
     pictures = synthesize(dataclasses.replace(plain, session=watched), size, range(count))
     equal(pictures[-1], contract.expected(size, count - 1))

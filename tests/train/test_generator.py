@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tn_train import noise
+from tn_train import torus
 from tn_train.config import GeneratorConfig
 from tn_train.generator import Generator
 
@@ -53,28 +53,28 @@ def test_wrapped_noise_equals_circular_convolution(config: GeneratorConfig, bloc
     tori = [torch.rand(2, 3, height >> level, width >> level) for level in range(config.levels)]
     with torch.no_grad():
         for _ in range(3):  # statistics other than the initial ones
-            generator.train()(*noise.draw(generator, 4, 64, 64, torch.Generator()))
+            generator.train()(*torus.draw(generator, 4, 64, 64, torch.Generator()))
         generator.eval()
         expected = circular(generator, tori)
-        made = generator(*noise.wrap(tori, generator.halos))
+        made = generator(*torus.wrap(tori, generator.halos))
     assert made.shape == (2, 3, height, width)
     assert (made - expected).abs().max() <= 1e-5
 
 
 def test_noise_is_uniform_in_shape_and_seeded():
     generator = Generator(GeneratorConfig())
-    z = noise.draw(generator, 2, 64, 96, torch.Generator().manual_seed(7))
+    z = torus.draw(generator, 2, 64, 96, torch.Generator().manual_seed(7))
     assert [level.shape for level in z] == generator.input_shapes(2, 64, 96)
     assert all(level.min() >= 0 and level.max() < 1 for level in z)
     assert abs(z[0].mean() - 0.5) < 0.01
-    again = noise.draw(generator, 2, 64, 96, torch.Generator().manual_seed(7))
-    other = noise.draw(generator, 2, 64, 96, torch.Generator().manual_seed(8))
+    again = torus.draw(generator, 2, 64, 96, torch.Generator().manual_seed(7))
+    other = torus.draw(generator, 2, 64, 96, torch.Generator().manual_seed(8))
     assert all(torch.equal(a, b) for a, b in zip(z, again, strict=True))
     assert not torch.equal(z[0], other[0])
 
 
 def test_wrap_repeats_tori_smaller_than_the_halo():
     torus = torch.arange(3.0).view(1, 1, 1, 3)
-    (wrapped,) = noise.wrap([torus], [4])
+    (wrapped,) = torus.wrap([torus], [4])
     assert wrapped.shape == (1, 1, 9, 11)
     assert wrapped[0, 0, 0].tolist() == [2, 0, 1, 2, 0, 1, 2, 0, 1, 2, 0]

@@ -269,7 +269,7 @@ def test_stages_follow_one_another():
 
 
 def test_what_is_kept_is_the_average_of_the_weights(fresh: Checkpoint, task: TextureTask):
-    """Of a run's steps, each counts for less than the next."""
+    """Each step of a run counts for less than the next."""
     training = dataclasses.replace(fresh.training, averaging=0.5)
     run = Run(dataclasses.replace(fresh, training=training), torch.device("cpu"))
     weight, averaged = run.generator.to_rgb.weight, run.averaged.to_rgb.weight

@@ -215,7 +215,7 @@ def test_descriptor_has_the_shapes_of_its_layers_and_stops_at_the_deepest():
 
 
 def test_features_do_not_depend_on_how_far_away_the_border_is():
-    """Of a flat picture, whose features zeros at the border would change."""
+    """The picture is flat; zeros at its border would change its features."""
     descriptor = vgg16(["relu1_1", "relu4_1"])
     small, large = (descriptor(torch.full((1, 3, side, side), 0.7)) for side in (32, 64))
     for name, features in small.items():

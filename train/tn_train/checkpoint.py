@@ -63,12 +63,12 @@ class Checkpoint:
     seconds: float = 0.0
     """Spent in training, evaluation included."""
     loss: float = float("inf")
-    """Of `weights`: the sum over the layers, fixed noise, fixed BatchNorm statistics.
+    """Loss of `weights`: the sum over the layers, fixed noise, fixed BatchNorm statistics.
 
     Infinite until a first evaluation.
     """
     weights: dict[str, Tensor] = field(default_factory=dict)
-    """Of the last evaluation, a state dict of the generator, on the CPU."""
+    """Weights of the last evaluation, a state dict of the generator, on the CPU."""
     state: dict[str, Any] = field(default_factory=dict)
     """What `tn_train.loop.Run` needs to go on."""
     history: tuple[Record, ...] = ()

@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # torch takes seconds to import, and --help must not
     from tn_train.plan import Options, Plan
 
 MOST_NOTED = 10
-"""Of the photos that are left out; a folder of other things may have thousands."""
+"""Lines about photos that are left out; a folder of other things may have thousands."""
 
 
 def _default(value: object) -> str:
@@ -193,7 +193,7 @@ def style(
     variation_weight: Annotated[
         float | None,
         typer.Option(
-            help="Of the total variation: more, smoother. "
+            help="Weight of the total variation; a larger one gives smoother pictures. "
             f"{_default(_first('style').variation_weight)}"
         ),
     ] = None,

@@ -28,7 +28,7 @@ TRIES = 8
 """Crops drawn until one has more than a single colour. A flat one, such as a white sky, teaches
 nothing: instance normalisation divides by its deviation, and makes its gradients infinite."""
 BYTES_PER_PIXEL = 4
-"""Of Pillow's pictures in RGB."""
+"""Memory of Pillow's pictures in RGB."""
 
 
 def batches(

@@ -26,7 +26,7 @@ class Statistics:
         """
         self.given = given
         self.used: list[Tensor] = []
-        """Of each norm so far, (N, c, 2)."""
+        """Statistics of each norm so far, (N, c, 2)."""
 
     def of(self, window: Tensor) -> Tensor:
         """Return the statistics of the next norm, (N, c, 2), for its window (N, c, H, W)."""

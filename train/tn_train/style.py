@@ -8,10 +8,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from tn_train import noise
+from tn_train import torus
 from tn_train.compilation import compiled
 from tn_train.config import Stage, TrainingConfig
-from tn_train.content import pyramid, with_noise
 from tn_train.descriptor import Descriptor, fast_arithmetic
 from tn_train.evaluation import CALIBRATION_BATCHES, SEED, calibrate, contrast, exact_convolutions
 from tn_train.generator import Generator
@@ -25,6 +24,7 @@ from tn_train.losses import (
     tones,
     total_variation,
 )
+from tn_train.pyramid import pyramid, with_noise
 
 CONTENT_SHARE = 0.1
 """Of the content loss in what is shown: what `tn-bench gatys` minimises, too. What is trained for
@@ -41,7 +41,7 @@ PASSES = 3
 KEPT = 2**27
 """Size of the photos' features that are kept, in bytes."""
 
-Photos = Callable[[Stage, Iterable[int]], Iterator[Tensor]]
+Batches = Callable[[Stage, Iterable[int]], Iterator[Tensor]]
 """From a stage and numbers to the batches of these numbers, uint8 (N, 3, sample, sample)."""
 
 
@@ -65,7 +65,7 @@ class StyleTask:
         self,
         descriptor: Descriptor,
         painting: Tensor,
-        photos: Photos,
+        photos: Batches,
         held: Tensor,
         training: TrainingConfig,
     ) -> None:
@@ -225,7 +225,7 @@ class StyleTask:
     def _join(self, generator: Generator, photos: Tensor, rng: torch.Generator) -> list[Tensor]:
         """Return the pyramid of photos float32 (N, 3, H, W) and new noise."""
         batch, _, height, width = photos.shape
-        z = noise.draw(generator, batch, height, width, rng)
+        z = torus.draw(generator, batch, height, width, rng)
         noises = [self._to_device(level) for level in z]
         return with_noise(pyramid(generator, photos), noises)
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from tn_train import noise
+from tn_train import torus
 from tn_train.compilation import compiled
 from tn_train.config import Stage, TrainingConfig
 from tn_train.descriptor import Descriptor, fast_arithmetic
@@ -110,5 +110,5 @@ class TextureTask:
     def _draw(
         self, generator: Generator, batch: int, height: int, width: int, rng: torch.Generator
     ) -> list[Tensor]:
-        z = noise.draw(generator, batch, height, width, rng)
+        z = torus.draw(generator, batch, height, width, rng)
         return [level.to(self.device, memory_format=torch.channels_last) for level in z]

@@ -6,11 +6,14 @@ import typer
 
 from tn_runtime.providers import ProviderChoice
 
-ModelArgument = Annotated[str, typer.Argument(help="A .onnx file, or a name out of `models`.")]
+ModelArgument = Annotated[
+    str, typer.Argument(help="Model file (.onnx), or a name that `tn-run models` lists.")
+]
 ProviderOption = Annotated[
-    ProviderChoice, typer.Option("--provider", help="auto takes CUDA where it really works.")
+    ProviderChoice,
+    typer.Option("--provider", help="Device; auto takes CUDA where it works, and else the CPU."),
 ]
 ThreadsOption = Annotated[
-    int | None, typer.Option("--threads", help="Of the CPU; the pixels do not depend on it.")
+    int | None, typer.Option("--threads", help="CPU threads; the pixels do not depend on them.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, for machines.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]

@@ -31,19 +31,19 @@ def style(
     model: ModelArgument,
     photos: Annotated[
         list[str],
-        typer.Argument(metavar="PHOTO", help="Files, or folders to search; - is stdin."),
+        typer.Argument(metavar="PHOTO", help="Photos, or folders to search; - reads stdin."),
     ],
     output: Annotated[
         str,
-        typer.Option(
-            "-o", "--output", help="A file for one photo, - for PNG on stdout, or a folder."
-        ),
+        typer.Option("-o", "--output", help="File for one photo, - for PNG on stdout, or folder."),
     ],
     seed: Annotated[
         int | None,
-        typer.Option(help="Of the noise, in models that take it. [default: 0]", show_default=False),
+        typer.Option(
+            help="Seed of the noise, in models that take one. [default: 0]", show_default=False
+        ),
     ] = None,
-    strength: Annotated[float, typer.Option(help="0, the photo, to 1, the painting.")] = 1.0,
+    strength: Annotated[float, typer.Option(help="From 0, the photo, to 1, the painting.")] = 1.0,
     keep_colors: Annotated[
         bool, typer.Option("--keep-colors", help="Keep the photo's colours, change its luma.")
     ] = False,
@@ -58,9 +58,11 @@ def style(
     ] = None,
     format_: Annotated[
         FormatChoice | None,
-        typer.Option("--format", help="Of all outputs; else each photo's own, or PNG."),
+        typer.Option(
+            "--format", help="Format of all outputs; default: that of each photo, or PNG."
+        ),
     ] = None,
-    quality: Annotated[int | None, typer.Option(help="Of JPEG and WebP, 1 to 100.")] = None,
+    quality: Annotated[int | None, typer.Option(help="Quality of JPEG and WebP, 1 to 100.")] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Make again what is in the output folder.")
     ] = False,

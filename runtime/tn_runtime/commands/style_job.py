@@ -37,7 +37,7 @@ class Outcome:
     made: list[Path]
     skipped: list[Path]
     failed: list[dict[str, str]]
-    """Of each: `photo` and `output`, their names, and `error`, why."""
+    """For each photo: `photo` and `output`, the names, and `error`, the reason."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class StyleJob:
     max_size: int | None
     """Pixels of the longest side, see `stylize`."""
     max_pixels: int | None
-    """Of a photo that is read; None: the default."""
+    """Largest photo that is read; None takes the default."""
     quality: int | None
     overwrite: bool
 

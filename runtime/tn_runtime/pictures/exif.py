@@ -36,7 +36,7 @@ INCH, CENTIMETRE = 2, 3
 SIZES = dict(zip(range(1, 19), (1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8), strict=True))
 """Bytes of a value, by type."""
 SWAPPED = {3: 2, 4: 4, 5: 4, 8: 2, 9: 4, 10: 4, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
-"""Bytes of what byte order turns round in it."""
+"""Size in bytes of the unit whose bytes the order swaps, by type."""
 
 _SPANS = (
     *((254, 267), (273, 274), (277, 282), (284, 285), (288, 292), (297, 298), (301, 302)),
@@ -46,9 +46,9 @@ PIXELS_ONLY = frozenset(code for first, end in _SPANS for code in range(first, e
 """Tags of a TIFF that say how its own pixels lie, and those of Photoshop with its thumbnail."""
 
 MAX_TAGS = 4096
-"""Of a directory."""
+"""Limit for one directory."""
 MAX_BYTES = 2**26
-"""Of all values together: many directories of a broken file could name the same bytes."""
+"""Limit for all values: many directories of a broken file could name the same bytes."""
 
 
 @dataclass(frozen=True)

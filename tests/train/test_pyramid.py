@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from tn_train.config import GeneratorConfig
-from tn_train.content import mirror, pyramid, with_noise
 from tn_train.generator import Generator
+from tn_train.pyramid import mirror, pyramid, with_noise
 
 K3, K5 = (GeneratorConfig(widths=(4,) * levels, content_channels=3) for levels in (3, 5))
 
