@@ -14,7 +14,7 @@ class Settings:
     content_weight: float = 0.1
     """Weight of the content loss, beside the sum of the style losses; 1 keeps nearly the photo."""
     variation_weight: float = 0.0
-    """Weight of the total variation. Neither paper has the term; neural-style has. It takes away the
+    """Weight of the total variation. Neither paper has the term; neural-style has. It removes the
     pixel noise which the descriptor does not see, and which plain L-BFGS leaves from its start."""
     range_weight: float = 1.0
     """Weight of the penalty on colours outside [0, 1]."""
