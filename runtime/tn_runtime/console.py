@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, BinaryIO, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
@@ -42,8 +42,8 @@ MODULES = {
 
 closed: set[str] = set()
 """Names of the streams that were closed when the command began."""
-_picture_stream: list[BinaryIO] = []
-"""Where a picture for stdout goes."""
+_for_pictures: list[int] = []
+"""The number of the stream that a picture for stdout goes to."""
 
 SOME_FAILED = 1
 INTERRUPTED = 130
@@ -125,7 +125,7 @@ def check_stdout(output: str, as_json: bool) -> None:
 def _take_stdout() -> None:
     """Keep stdout for the picture: whatever libraries print there goes to stderr from now on."""
     sys.stdout.flush()
-    _picture_stream[:] = [os.fdopen(os.dup(1), "wb")]
+    _for_pictures[:] = [os.dup(1)]
     os.dup2(2, 1)
 
 
@@ -137,11 +137,10 @@ def write_png(rows: "Rows") -> None:
     """
     from tn_runtime.pictures import encode  # noqa: PLC0415
 
-    if not _picture_stream:
+    if not _for_pictures:
         _take_stdout()
-    stream = _picture_stream[0]
-    encode(stream, ".png", rows)
-    stream.flush()
+    with os.fdopen(_for_pictures.pop(), "wb") as stream:
+        encode(stream, ".png", rows)
 
 
 def run(app: typer.Typer) -> NoReturn:
