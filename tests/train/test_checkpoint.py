@@ -1,5 +1,6 @@
 """A checkpoint is data: it executes nothing, and whatever is wrong with it is one line."""
 
+import contextlib
 import dataclasses
 import math
 import pickle
@@ -7,6 +8,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -232,3 +234,13 @@ def test_six_levels(fresh: Checkpoint, tmp_path: Path):
     six = dataclasses.replace(fresh, config=config, training=training, weights=weights, loss=0.5)
     checkpoints.save(six, tmp_path / "six.pt")
     assert checkpoints.load(tmp_path / "six.pt").generator().parameter_count == 116_915
+
+
+@pytest.mark.parametrize("count", [24, pytest.param(200, marks=pytest.mark.hard)])
+def test_files_nearly_sound_are_read_or_refused(tiny_checkpoint: Path, tmp_path: Path, count: int):
+    from runtime.hostile import mutations
+
+    for each in mutations(tiny_checkpoint.read_bytes(), np.random.default_rng(count), count):
+        (tmp_path / "a.pt").write_bytes(each)
+        with contextlib.suppress(CheckpointError):
+            checkpoints.load(tmp_path / "a.pt")

@@ -1,0 +1,92 @@
+"""Options that all commands of tn-train have, declared once."""
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from tn_train.config import PRESETS, Budget, Kind, TrainingConfig
+
+
+def default(value: object) -> str:
+    """Return typer's words about a default. The options' own is None: nothing was asked for."""
+    return f"[default: {value:g}]" if isinstance(value, float) else f"[default: {value}]"
+
+
+def first(kind: Kind) -> TrainingConfig:
+    """Return how the default preset trains."""
+    return next(iter(PRESETS[kind].values())).training
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What both commands are asked for; None where nothing was."""
+
+    output: Annotated[Path, typer.Option("--output", "-o", help="The checkpoint, NAME.pt.")]
+    minutes: Annotated[
+        float | None, typer.Option(help=f"Train so long in all. {default(Budget().minutes)}")
+    ] = None
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Train so many steps in all instead.")
+    ] = None
+    crop: Annotated[
+        str | None, typer.Option(metavar="X,Y,WxH", help="Learn from this region only.")
+    ] = None
+    vgg19: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Describe by this VGG-19 of torchvision's, not VGG-16."),
+    ] = None
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=2**63 - 1,
+            help="Seed of weights, noise and crops. The same seed, --steps and number of threads "
+            f"give the same model on one machine's CPU. {default(TrainingConfig().seed)}",
+        ),
+    ] = None
+    credit: Annotated[
+        str | None, typer.Option(help="Who made the picture learned from; kept in the model.")
+    ] = None
+    license_: Annotated[
+        str | None, typer.Option("--license", help="Its license; kept in the model.")
+    ] = None
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto"
+    compile_: Annotated[
+        bool, typer.Option("--compile", help="Compile with torch.compile first.")
+    ] = False
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with NAME.pt.")] = False
+
+
+def with_run_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command, whose last parameter is `run: RunOptions`, the options as its own."""
+    hints = get_type_hints(RunOptions, include_extras=True)
+    shared = [
+        inspect.Parameter(
+            each.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if each.default is dataclasses.MISSING else each.default,
+            annotation=hints[each.name],
+        )
+        for each in dataclasses.fields(RunOptions)
+    ]
+    own = [
+        each.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for each in inspect.signature(command, eval_str=True).parameters.values()
+        if each.name != "run"
+    ]
+
+    @functools.wraps(command)
+    def wrapped(**values: Any) -> None:  # noqa: ANN401 - what typer parsed
+        asked = {each.name: values.pop(each.name) for each in shared}
+        command(**values, run=RunOptions(**asked))
+
+    parameters = [*own[:1], *shared, *own[1:]]
+    wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer's way in
+    wrapped.__annotations__ = {each.name: each.annotation for each in parameters}
+    return wrapped
