@@ -8,14 +8,15 @@ import weakref
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tn_runtime.console import note, result, run
 from tn_runtime.errors import RequestError
 from tn_runtime.version import __version__
-from tn_train.config import PRESETS, Budget, Crop, Kind, TrainingConfig
+from tn_train.config import PRESETS, Budget, Crop, Kind
+from tn_train.options import RunOptions, default, first, with_run_options
 
 if TYPE_CHECKING:  # torch takes seconds to import, and --help must not
     import torch
@@ -32,28 +33,18 @@ MOST_NOTED = 10
 """Lines about photos that are left out; a folder of other things may have thousands."""
 
 
-def _default(value: object) -> str:
-    """Return typer's words about a default. The options' own is None: nothing was asked for."""
-    return f"[default: {value:g}]" if isinstance(value, float) else f"[default: {value}]"
-
-
-def _first(kind: Kind) -> TrainingConfig:
-    """Return how the default preset trains."""
-    return next(iter(PRESETS[kind].values())).training
-
-
 def _presets(kind: Kind) -> str:
     names = list(PRESETS[kind])
-    return f"Recipe, one of: {', '.join(names)}. {_default(names[0])}"
+    return f"Recipe, one of: {', '.join(names)}. {default(names[0])}"
 
 
 def _layers_help(kind: Kind) -> str:
-    training = _first(kind)
+    training = first(kind)
     weights = training.weights
     shown = [f"{name}={weights[name]:g}" if name in weights else name for name in training.layers]
     return (
         "Layers of the descriptor that are compared, with weights other than 1. "
-        f"{_default(','.join(shown))}"
+        f"{default(','.join(shown))}"
     )
 
 
@@ -74,164 +65,106 @@ def start(
         result(context.get_help())
 
 
-OutputOption = Annotated[Path, typer.Option("--output", "-o", help="The checkpoint, NAME.pt.")]
-MinutesOption = Annotated[
-    float | None, typer.Option(help=f"Train so long in all. {_default(Budget().minutes)}")
-]
-StepsOption = Annotated[int | None, typer.Option(min=1, help="Train so many steps in all instead.")]
-CropOption = Annotated[
-    str | None, typer.Option(metavar="X,Y,WxH", help="Learn from this region only.")
-]
-Vgg19Option = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Describe by this VGG-19 of torchvision's, not VGG-16."),
-]
-SeedOption = Annotated[
-    int | None,
-    typer.Option(
-        min=0,
-        max=2**63 - 1,
-        help="Seed of weights, noise and crops. The same seed, --steps and number of threads give "
-        f"the same model on one machine's CPU. {_default(TrainingConfig().seed)}",
-    ),
-]
-CreditOption = Annotated[
-    str | None, typer.Option(help="Who made the picture learned from; kept in the model.")
-]
-LicenseOption = Annotated[
-    str | None, typer.Option("--license", help="Its license; kept in the model.")
-]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-CompileOption = Annotated[bool, typer.Option("--compile", help="Compile with torch.compile first.")]
-ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with NAME.pt.")]
-
-
 @app.command()
+@with_run_options
 def texture(
+    *,
     exemplar: Annotated[
         Path, typer.Argument(metavar="EXEMPLAR", help="The picture to learn from.")
     ],
-    output: OutputOption,
-    minutes: MinutesOption = None,
-    steps: StepsOption = None,
     preset: Annotated[str | None, typer.Option(help=_presets("texture"))] = None,
     size: Annotated[
         int | None,
         typer.Option(
             min=1,
             help="Longest side of the exemplar in training, pixels. "
-            f"{_default(_first('texture').size)}",
+            f"{default(first('texture').size)}",
         ),
     ] = None,
-    crop: CropOption = None,
     layers: Annotated[
         str | None, typer.Option(metavar="NAME[=WEIGHT],...", help=_layers_help("texture"))
     ] = None,
-    vgg19: Vgg19Option = None,
-    seed: SeedOption = None,
-    credit: CreditOption = None,
-    license_: LicenseOption = None,
-    device: DeviceOption = "auto",
-    compile_: CompileOption = False,
-    resume: ResumeOption = False,
+    run: RunOptions,
 ) -> None:
     """Train a texture generator from one picture."""
-    from tn_train.plan import Options
-
-    names, weights = _layers(layers)
-    options = Options(
-        exemplar=exemplar,
-        output=output,
-        resume=resume,
-        budget=_budget(steps, minutes),
-        preset=preset,
-        size=size,
-        crop=Crop.parse(crop) if crop is not None else None,
-        layers=names,
-        weights=weights,
-        vgg19=vgg19,
-        seed=seed,
-        credit=credit,
-        license=license_,
-    )
-    _train(options, device_name=device, compiled=compile_)
+    _train(run, layers, exemplar=exemplar, preset=preset, size=size)
 
 
 @app.command()
+@with_run_options
 def style(
+    *,
     painting: Annotated[
         Path, typer.Argument(metavar="PAINTING", help="The picture whose style to learn.")
     ],
-    output: OutputOption,
     content: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR", help="Photos to practise on, in this folder and below. [default: ten]"
         ),
     ] = None,
-    minutes: MinutesOption = None,
-    steps: StepsOption = None,
     preset: Annotated[str | None, typer.Option(help=_presets("style"))] = None,
     style_size: Annotated[
         int | None,
         typer.Option(
             min=1,
             help="Longest side of the painting in training, pixels: larger, larger strokes. "
-            f"{_default(_first('style').size)}",
+            f"{default(first('style').size)}",
         ),
     ] = None,
-    crop: CropOption = None,
     layers: Annotated[
         str | None, typer.Option(metavar="NAME[=WEIGHT],...", help=_layers_help("style"))
     ] = None,
     content_weight: Annotated[
         float | None,
         typer.Option(
-            help=f"How much of the photo must be left. {_default(_first('style').content_weight)}"
+            help=f"How much of the photo must be left. {default(first('style').content_weight)}"
         ),
     ] = None,
     variation_weight: Annotated[
         float | None,
         typer.Option(
             help="Weight of the total variation; a larger one gives smoother pictures. "
-            f"{_default(_first('style').variation_weight)}"
+            f"{default(first('style').variation_weight)}"
         ),
     ] = None,
-    vgg19: Vgg19Option = None,
-    seed: SeedOption = None,
-    credit: CreditOption = None,
-    license_: LicenseOption = None,
-    device: DeviceOption = "auto",
-    compile_: CompileOption = False,
-    resume: ResumeOption = False,
+    run: RunOptions,
 ) -> None:
     """Train a generator that paints photos in the style of one picture."""
+    _train(
+        run,
+        layers,
+        kind="style",
+        exemplar=painting,
+        content=content,
+        preset=preset,
+        size=style_size,
+        content_weight=content_weight,
+        variation_weight=variation_weight,
+    )
+
+
+def _train(asked: RunOptions, layers: str | None, **more: Any) -> None:  # noqa: ANN401 - of Options
     from tn_train.plan import Options
 
     names, weights = _layers(layers)
     options = Options(
-        exemplar=painting,
-        output=output,
-        kind="style",
-        content=content,
-        resume=resume,
-        budget=_budget(steps, minutes),
-        preset=preset,
-        size=style_size,
-        crop=Crop.parse(crop) if crop is not None else None,
+        output=asked.output,
+        resume=asked.resume,
+        budget=_budget(asked.steps, asked.minutes),
+        crop=Crop.parse(asked.crop) if asked.crop is not None else None,
         layers=names,
         weights=weights,
-        content_weight=content_weight,
-        variation_weight=variation_weight,
-        vgg19=vgg19,
-        seed=seed,
-        credit=credit,
-        license=license_,
+        vgg19=asked.vgg19,
+        seed=asked.seed,
+        credit=asked.credit,
+        license=asked.license_,
+        **more,
     )
-    _train(options, device_name=device, compiled=compile_)
+    _run(options, device_name=asked.device, compiled=asked.compile_)
 
 
-def _train(options: "Options", *, device_name: str, compiled: bool) -> None:
+def _run(options: "Options", *, device_name: str, compiled: bool) -> None:
     from tn_runtime.errors import WorkerError
     from tn_train.data import has_transparency
     from tn_train.interrupt import Interrupted

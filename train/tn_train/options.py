@@ -70,7 +70,9 @@ def with_run_options(command: Callable[..., None]) -> Callable[..., None]:
         inspect.Parameter(
             each.name,
             inspect.Parameter.KEYWORD_ONLY,
-            default=inspect.Parameter.empty if each.default is dataclasses.MISSING else each.default,
+            default=inspect.Parameter.empty
+            if each.default is dataclasses.MISSING
+            else each.default,
             annotation=hints[each.name],
         )
         for each in dataclasses.fields(RunOptions)
