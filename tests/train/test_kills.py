@@ -84,7 +84,7 @@ def test_export(tiny_checkpoint: Path, tmp_path: Path):
     expected = (tmp_path / "a.onnx").read_bytes()
     rng = np.random.default_rng(0)
     for _ in range(TIMES):
-        (tmp_path / "a.onnx").unlink()
+        (tmp_path / "a.onnx").unlink(missing_ok=True)
         process = start(TN_EXPORT, tmp_path, *arguments)
         time.sleep(float(rng.random()) * lasts)
         process.kill()
