@@ -22,7 +22,7 @@ has another, as its gradients of the style are normalised."""
 CONTENT = f"{CONTENT_SHARE} content"
 """The name of that among the losses of the layers."""
 CONTRAST = 0.05
-"""Of the painting's: pictures of which one has less are called flat."""
+"""Of the painting's, or of the photo's if that has less: a picture that has less is called flat."""
 
 Photos = Callable[[Stage, int], Iterator[Tensor]]
 """From a stage and a step to batches uint8 (N, 3, sample, sample) for that step and the next."""
@@ -101,7 +101,9 @@ class StyleTask:
             style |= self.exact_octaves(pictures)
         layers = {name: loss.item() for name, loss in _shown(style, content).items()}
         pictures = pictures.clamp(0, 1)
-        flat = contrast(pictures) < CONTRAST * contrast(self.painting)
+        # Without noise a flat photo becomes a flat picture, as it should.
+        least = torch.minimum(contrast(self.painting), contrast(held))
+        flat = bool((contrast(pictures) < CONTRAST * least).any())
         return Evaluation(sum(layers.values()), layers, pictures.cpu(), flat=flat)
 
     def _forward(self, generator: Generator, photos: Tensor, inputs: list[Tensor]) -> Losses:
