@@ -32,7 +32,8 @@ has another, as its gradients of the style are normalised."""
 CONTENT = f"{CONTENT_SHARE} content"
 """The name of that among the losses of the layers."""
 CONTRAST = 0.05
-"""Least contrast of the pictures, relative to the painting's: with less they are called flat."""
+"""Least contrast of a picture, relative to the painting's, or to the photo's if that has less: with
+less it is called flat."""
 
 HALF = torch.float16
 """Of the features that are kept: VGG's activations stay below 15,000, float16's limit is 65,504."""
@@ -176,8 +177,9 @@ class StyleTask:
             style |= self.exact_octaves(pictures)
         layers = {name: loss.item() for name, loss in _shown(style, content).items()}
         pictures = pictures.clamp(0, 1)
-        strongest = max(contrast(each) for each in pictures.split(1))  # a photo may be flat itself
-        flat = strongest < CONTRAST * contrast(self.painting)
+        # Without noise a flat photo becomes a flat picture, as it should.
+        least = torch.minimum(contrast(self.painting), contrast(held))
+        flat = bool((contrast(pictures) < CONTRAST * least).any())
         return Evaluation(sum(layers.values()), layers, pictures.cpu(), flat=flat)
 
     def _forward(
