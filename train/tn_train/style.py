@@ -92,7 +92,6 @@ class StyleTask:
                 descriptor, painting, training.octaves, normalize_gradients=False, layers=layers
             )
             self.held_target = self.exact.target(self._to_device(held))
-            self.style_weight = self._style_weight(self._to_device(held))
         self.loss = StylizationLoss(
             descriptor.computing(self.arithmetic),
             painting,
@@ -130,20 +129,6 @@ class StyleTask:
         photos = self._to_device(next(self.batches).float() / 255)
         target = self._target(self.rounds.number(moment.step), photos)
         return self.forward(generator, self._join(generator, photos, rng), target, tones(photos))
-
-    @torch.no_grad()
-    def _style_weight(self, photos: Tensor) -> float:
-        """Return the factor of the style losses in the objective.
-
-        It is divided by what photos themselves have: paintings that are far from photos would
-        outweigh the content otherwise. A normalised gradient has the same size anyway.
-        """
-        if self.training.normalize_gradients:
-            return self.training.style_weight
-        style, _ = self.exact(photos, self.held_target)
-        losses = style | self.exact_octaves(photos)
-        unpainted: float = sum(loss.item() for loss in losses.values())
-        return self.training.style_weight / unpainted
 
     def _begin(self, stage: Stage, step: int) -> None:
         """Let the next batches be those of a stage, from a step on."""
@@ -191,7 +176,7 @@ class StyleTask:
         pictures = pictures.float()
         style, content = self.loss(pictures, target)
         style |= self.octaves(pictures)
-        objective = self.style_weight * sum(style.values()) + training.content_weight * content
+        objective = training.style_weight * sum(style.values()) + training.content_weight * content
         objective = objective + training.range_weight * range_penalty(pictures)
         if training.detail_weight:
             objective = objective + self.detail(pictures)
