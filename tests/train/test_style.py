@@ -190,6 +190,15 @@ def test_evaluation_is_deterministic_and_of_the_photos_held_aside(painting, norm
     assert not torch.equal(task.evaluate(generator).pictures, first.pictures)
 
 
+def test_a_flat_picture_is_noticed_unless_its_photo_is_flat(painting):
+    task, generator = make_task(painting), new_generator("instance")
+    assert not task.evaluate(generator).flat
+    task.held[1] = 0.5
+    assert not task.evaluate(generator).flat
+    generator.to_rgb.weight.data.zero_()
+    assert task.evaluate(generator).flat
+
+
 def test_what_evaluations_go_by_is_the_style_and_a_share_of_the_content(painting):
     task, generator, pictures = make_task(painting), new_generator("instance"), []
     generator.register_forward_hook(lambda *call: pictures.append(call[-1]))

@@ -111,8 +111,7 @@ class TrainingConfig:
     weights: dict[str, float] = field(default_factory=dict)
     """Factors of the gradients of layers, 1 where none is given."""
     style_weight: float = 1.0
-    """Weight of the style losses of a stylisation. Without normalised gradients, their sum is
-    divided by that of photos first; see `StyleTask`."""
+    """Weight of the style losses of a stylisation, all layers and octaves added up."""
     content_layer: str = "relu4_2"
     """Layer of the descriptor where stylised photos must resemble their photos."""
     content_weight: float = 0.0
@@ -229,7 +228,7 @@ STYLE = TrainingConfig(
     detail_weight=0.0,
     normalize_gradients=False,
     weights={"relu1_2": 4.0},
-    style_weight=12.5,
+    style_weight=1.2,
     content_layer="relu3_3",
     content_weight=1.0,
     tone_weight=3.0,

@@ -65,6 +65,6 @@ def _fresh_statistics(norms: list[nn.BatchNorm2d]) -> Iterator[None]:
             norm.momentum = momentum
 
 
-def contrast(pictures: Tensor) -> float:
-    """Return the standard deviation of the strongest channel, of the flattest picture."""
-    return pictures.std(dim=(-2, -1)).amax(dim=-1).min().item()
+def contrast(pictures: Tensor) -> Tensor:
+    """Return each picture's standard deviation in its strongest channel, (N,) of (N, C, H, W)."""
+    return pictures.std(dim=(-2, -1)).amax(dim=-1)

@@ -32,7 +32,8 @@ has another, as its gradients of the style are normalised."""
 CONTENT = f"{CONTENT_SHARE} content"
 """The name of that among the losses of the layers."""
 CONTRAST = 0.05
-"""Least contrast of the pictures, relative to the painting's: with less they are called flat."""
+"""Least contrast of a picture, relative to the painting's, or to the photo's if that has less: with
+less it is called flat."""
 
 HALF = torch.float16
 """Of the features that are kept: VGG's activations stay below 15,000, float16's limit is 65,504."""
@@ -91,7 +92,6 @@ class StyleTask:
                 descriptor, painting, training.octaves, normalize_gradients=False, layers=layers
             )
             self.held_target = self.exact.target(self._to_device(held))
-            self.style_weight = self._style_weight(self._to_device(held))
         self.loss = StylizationLoss(
             descriptor.computing(self.arithmetic),
             painting,
@@ -130,20 +130,6 @@ class StyleTask:
         target = self._target(self.rounds.number(moment.step), photos)
         return self.forward(generator, self._join(generator, photos, rng), target, tones(photos))
 
-    @torch.no_grad()
-    def _style_weight(self, photos: Tensor) -> float:
-        """Return the factor of the style losses in the objective.
-
-        It is divided by what photos themselves have: paintings that are far from photos would
-        outweigh the content otherwise. A normalised gradient has the same size anyway.
-        """
-        if self.training.normalize_gradients:
-            return self.training.style_weight
-        style, _ = self.exact(photos, self.held_target)
-        losses = style | self.exact_octaves(photos)
-        unpainted: float = sum(loss.item() for loss in losses.values())
-        return self.training.style_weight / unpainted
-
     def _begin(self, stage: Stage, step: int) -> None:
         """Let the next batches be those of a stage, from a step on."""
         self.kept.clear()
@@ -176,8 +162,9 @@ class StyleTask:
             style |= self.exact_octaves(pictures)
         layers = {name: loss.item() for name, loss in _shown(style, content).items()}
         pictures = pictures.clamp(0, 1)
-        strongest = max(contrast(each) for each in pictures.split(1))  # a photo may be flat itself
-        flat = strongest < CONTRAST * contrast(self.painting)
+        # Without noise a flat photo becomes a flat picture, as it should.
+        least = torch.minimum(contrast(self.painting), contrast(held))
+        flat = bool((contrast(pictures) < CONTRAST * least).any())
         return Evaluation(sum(layers.values()), layers, pictures.cpu(), flat=flat)
 
     def _forward(
@@ -189,7 +176,7 @@ class StyleTask:
         pictures = pictures.float()
         style, content = self.loss(pictures, target)
         style |= self.octaves(pictures)
-        objective = self.style_weight * sum(style.values()) + training.content_weight * content
+        objective = training.style_weight * sum(style.values()) + training.content_weight * content
         objective = objective + training.range_weight * range_penalty(pictures)
         if training.detail_weight:
             objective = objective + self.detail(pictures)

@@ -91,7 +91,7 @@ class TextureTask:
             losses = self.exact(pictures) | self.exact_octaves(pictures)
         layers = {name: loss.item() for name, loss in losses.items()}
         pictures = pictures.clamp(0, 1)
-        flat = contrast(pictures) < CONTRAST * contrast(self.exemplar)
+        flat = bool((contrast(pictures) < CONTRAST * contrast(self.exemplar)).any())
         return Evaluation(sum(layers.values()), layers, pictures.cpu(), flat=flat)
 
     def _forward(self, generator: Generator, z: list[Tensor]) -> Losses:
