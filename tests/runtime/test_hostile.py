@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from runtime import contract, hostile, style_contract
-from runtime.processes import ENVIRONMENT, python
+from runtime.processes import ENVIRONMENT, PEAK, python
 
 KINDS = list(hostile.sound_pictures())
 FEW, MANY = 6, 60
@@ -27,8 +27,7 @@ for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):
     except TextureNetworksError as error:
         assert str(path) in str(error) and chr(10) not in str(error), str(error)
         counts[1] += 1
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-assert peak < 900_000, peak
+assert peak() < 900_000, peak()
 print(*counts)
 """
 
@@ -37,7 +36,7 @@ def decoded(folder, files):
     """Read files in one process; return how many were pictures and how many were refused."""
     for number, data in enumerate(files):
         (folder / f"{number:04}.png").write_bytes(data)
-    command = [sys.executable, "-c", WORK, str(folder)]
+    command = [sys.executable, "-c", PEAK + WORK, str(folder)]
     done = subprocess.run(
         command, env=ENVIRONMENT, capture_output=True, text=True, timeout=600, check=False
     )

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from runtime.picture_files import chunk, png_bytes, png_chunks, smooth
-from runtime.processes import python
+from runtime.processes import PEAK, python
 from tn_runtime.pictures import Rows, decode, encode, exif
 
 FORMATS = [".png", ".jpg", ".webp", ".tiff"]
@@ -166,11 +166,11 @@ def test_a_text_that_inflates_without_end_is_left_out(tmp_path, kind):
     more = (b"tEXt", b"Author\0Ann")
     (tmp_path / "a.png").write_bytes(png_bytes(smooth(), [(kind, text), more]))
     script = (
-        "import resource\n"
+        f"{PEAK}\n"
         "from tn_runtime.pictures import read\n"
-        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "before = peak()\n"
         "about = read('a.png').about\n"
-        "assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 250_000\n"
+        "assert peak() - before < 250_000\n"
         "assert about.texts == {'Author': 'Ann'}, about.texts\n"
         "assert 'left out' in about.notes[0]\n"
     )

@@ -74,7 +74,6 @@ def test_noise_is_uniform_in_shape_and_seeded():
 
 
 def test_wrap_repeats_tori_smaller_than_the_halo():
-    torus = torch.arange(3.0).view(1, 1, 1, 3)
-    (wrapped,) = torus.wrap([torus], [4])
+    (wrapped,) = torus.wrap([torch.arange(3.0).view(1, 1, 1, 3)], [4])
     assert wrapped.shape == (1, 1, 9, 11)
     assert wrapped[0, 0, 0].tolist() == [2, 0, 1, 2, 0, 1, 2, 0, 1, 2, 0]
