@@ -11,7 +11,7 @@ from typing import Literal, Self
 from tn_runtime.errors import RequestError
 
 Kind = Literal["texture", "style"]
-"""Of generators: textures from noise alone, or photos stylised."""
+"""Kind of a generator: it makes textures from noise alone, or stylises photos."""
 
 OptimizerName = Literal["muon", "adam"]
 
@@ -67,7 +67,7 @@ class Stage:
     """A part of a run, with samples of one size."""
 
     share: float
-    """Of the run, 0 to 1; the shares of all stages add up to 1."""
+    """Share of the run, 0 to 1; the shares of all stages add up to 1."""
     sample: int
     """Side of the training samples, pixels."""
     batch: int
@@ -97,14 +97,14 @@ class TrainingConfig:
     """The paper's is Adam. Muon comes further on bricks and oranges in equal time, and no less far
     on leaves (benchmarks/lab/recipe.md); see `optimizer.Optimizer`."""
     layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
-    """Of the descriptor. The authors' texture code has relu5_1, too."""
+    """Layers of the descriptor. The authors' texture code has relu5_1, too."""
     octaves: int = 3
     """Scales at which the texture is compared: 1, 1/2 ... 1/2^(octaves - 1); see
     `losses.OctavesLoss`."""
     detail_weight: float = 20.0
-    """Of the loss of the finest structure; see `losses.DetailLoss`."""
+    """Strength of the loss of the finest structure; see `losses.DetailLoss`."""
     averaging: float = 0.98
-    """Of the weights over the steps: what is evaluated and kept is this exponential average."""
+    """Decay of the exponential average of the weights, which is evaluated and kept."""
     normalize_gradients: bool = True
     """Divide the gradient of each layer by its norm (the authors' code,
     TextureLoss:updateGradInput)."""

@@ -34,12 +34,12 @@ MAX_DIVERGENCES = 5
 
 @dataclass(frozen=True)
 class Losses:
-    """Of one training batch, scalars with gradients."""
+    """Losses of one training batch, scalars with gradients."""
 
     layers: dict[str, Tensor]
-    """What is shown; the sum stands for the batch."""
+    """Losses to show; their sum stands for the batch."""
     objective: Tensor
-    """What is minimised."""
+    """The scalar to minimise."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Of the generator as the exported model runs."""
+    """Figures and pictures of the generator as the exported model runs."""
 
     loss: float
     layers: dict[str, float]
@@ -83,7 +83,7 @@ class Event:
 
     step: int
     loss: float
-    """Of the training batch; not finite where the step was taken back."""
+    """Loss of the training batch; not finite where the step was taken back."""
     seconds: float
     progress: float
     """0 to 1."""
@@ -123,11 +123,11 @@ class Run:
         self.history = list(checkpoint.history)
         self.kept_loss = checkpoint.loss
         self.kept = checkpoint.weights
-        """Of the last evaluation, not of that with the lowest loss: of many noisy ones this is the
-        luckiest, and what the last, small steps bring would be thrown away."""
+        """Weights of the last evaluation. Those with the lowest loss of many noisy evaluations are the
+        luckiest, and the gain of the last, small steps would be lost."""
         self.divergences = 0
         self.good = self.snapshot()
-        """Of the last evaluation, which a divergence goes back to."""
+        """State at the last evaluation, which a divergence goes back to."""
         if checkpoint.state:
             self._restore(checkpoint.state)
 

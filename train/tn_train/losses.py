@@ -124,7 +124,7 @@ def normalize_gradient(x: Tensor, strength: float = 1.0) -> Tensor:
 
 
 class StyleLoss(nn.Module):
-    """Of one layer: mean((G - G0)^2) / mean(G0^2), averaged over the pictures.
+    """The loss of one layer: mean((G - G0)^2) / mean(G0^2), averaged over the pictures.
 
     The paper does not divide by mean(G0^2). It makes the loss of each layer a relative error, that
     can be compared between layers and exemplars; normalised gradients do not feel it.

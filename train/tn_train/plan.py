@@ -31,7 +31,7 @@ class Options:
     output: Path
     kind: Kind = "texture"
     content: Path | None = None
-    """Of style: the folder of photos."""
+    """The folder of photos; of a style alone."""
     resume: bool = False
     budget: Budget | None = None
     preset: str | None = None
@@ -55,7 +55,7 @@ class Plan:
     pixels: Tensor
     """The exemplar, float32 (1, 3, H, W), RGB in [0, 1]."""
     photos: Photos | None
-    """Of style."""
+    """The photos to learn on; of a style alone."""
 
 
 def plan(options: Options) -> Plan:

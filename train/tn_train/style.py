@@ -27,8 +27,8 @@ from tn_train.losses import (
 from tn_train.pyramid import pyramid, with_noise
 
 CONTENT_SHARE = 0.1
-"""Of the content loss in what is shown: what `tn-bench gatys` minimises, too. What is trained for
-has another, as its gradients of the style are normalised."""
+"""Weight of the content loss in the reported sum, as in `tn-bench gatys`; training uses
+`content_weight`."""
 CONTENT = f"{CONTENT_SHARE} content"
 """The name of that among the losses of the layers."""
 CONTRAST = 0.05
@@ -36,7 +36,7 @@ CONTRAST = 0.05
 less it is called flat."""
 
 HALF = torch.float16
-"""Of the features that are kept: VGG's activations stay below 15,000, float16's limit is 65,504."""
+"""Type of the features that are kept: VGG's activations stay below 15,000, its limit is 65,504."""
 PASSES = 3
 """How often a run uses each crop. Its features are computed once, a fifth of the cost of a step."""
 KEPT = 2**27

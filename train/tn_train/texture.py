@@ -16,7 +16,7 @@ LARGEST = 512
 """Side of the sample for evaluation, pixels; twice the exemplar's where that is less. The loss of
 smaller samples rose in runs whose pictures became better (benchmarks/lab/recipe.md)."""
 CONTRAST = 0.05
-"""Of the exemplar's: a sample that has less is called flat."""
+"""Least contrast of a sample, relative to the exemplar's: with less it is called flat."""
 
 
 class TextureTask:
