@@ -123,8 +123,8 @@ class Run:
         self.history = list(checkpoint.history)
         self.kept_loss = checkpoint.loss
         self.kept = checkpoint.weights
-        """Weights of the last evaluation. Those with the lowest loss of many noisy evaluations are the
-        luckiest, and the gain of the last, small steps would be lost."""
+        """Weights of the last evaluation. Of many noisy evaluations the best is the luckiest: to
+        keep its weights would lose the gain of the last, small steps."""
         self.divergences = 0
         self.good = self.snapshot()
         """State at the last evaluation, which a divergence goes back to."""
