@@ -51,7 +51,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Sharing:
-    """What a photo costs before its first tile, if all tiles share its statistics; in seconds."""
+    """Cost of a photo before its first tile, if all tiles share its statistics; in seconds."""
 
     measuring: float
     """Measuring the reduced photo."""

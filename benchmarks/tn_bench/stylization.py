@@ -16,11 +16,10 @@ from torch import Tensor
 
 from tn_bench.picture import reduced
 from tn_train.descriptor import Descriptor
+from tn_train.losses import LUMA
 
 LAYERS = ("relu3_1", "relu3_3", "relu4_1")
 """Layers of the descriptor that are compared, at full size and at half."""
-LUMA = (0.299, 0.587, 0.114)
-"""Weights of R, G and B (ITU-R BT.601)."""
 AT_REST = 1e-3
 """Least norm of a channel, relative to the mean of all: channels at rest count for nothing."""
 

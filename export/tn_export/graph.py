@@ -1,4 +1,4 @@
-"""What all graphs of this project have in common: their opset, and a tidy finish."""
+"""The common parts of all graphs: their opset, and a tidy finish."""
 
 import onnx_ir as ir
 from onnx_ir.passes import Sequential

@@ -32,7 +32,7 @@ AT_ONCE = 2
 
 @dataclass
 class Outcome:
-    """What became of the photos."""
+    """The outcome of the photos."""
 
     made: list[Path]
     skipped: list[Path]
@@ -42,7 +42,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class StyleJob:
-    """What a `style` command asks for."""
+    """The request of a `style` command."""
 
     worklist: Worklist
     options: Options

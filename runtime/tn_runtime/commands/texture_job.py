@@ -16,7 +16,7 @@ from tn_runtime.version import __version__
 
 @dataclass
 class Outcome:
-    """What became of a job's files."""
+    """The outcome of a job's files."""
 
     made: list[tuple[Path, range]]
     """Each file with its seeds."""
@@ -26,7 +26,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class TextureJob:
-    """What a `texture` command asks for."""
+    """The request of a `texture` command."""
 
     output: Path
     size: tuple[int, int]
