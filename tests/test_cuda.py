@@ -77,7 +77,7 @@ def test_training_of_a_style_runs_on_cuda(checkpoint_of_nothing):
             yield torch.randint(0, 256, (2, 3, 32, 32), generator=rng, dtype=torch.uint8)
 
     descriptor = vgg16((*layers, "relu2_2")).to(device)
-    task = StyleTask(descriptor, painting.to(device), photos, painting, training)
+    task = StyleTask(descriptor, [painting.to(device)], photos, painting, training)
     checkpoint = checkpoint_of_nothing(training, content_channels=3, norm="instance")
     run = Run(checkpoint, device)
     train(run, task, lambda _: None)
@@ -107,7 +107,7 @@ def checkpoint_of_nothing():
             training=training,
             budget=Budget(steps=20, minutes=None),
             descriptor="vgg16",
-            exemplar=Exemplar("x.png", "", 32, 32),
+            exemplars=(Exemplar("x.png", "", 32, 32),),
         )
 
     return make

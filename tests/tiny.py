@@ -49,7 +49,7 @@ def checkpoint_of(generator: Generator) -> Checkpoint:
         training=TrainingConfig(),
         budget=Budget(),
         descriptor="vgg16",
-        exemplar=Exemplar("leaves.png", "0" * 64, 64, 48, credit="A. Nyone", license="CC0"),
+        exemplars=(Exemplar("leaves.png", "0" * 64, 64, 48, credit="A. Nyone", license="CC0"),),
         content=Content(5, "0" * 64) if generator.config.kind == "style" else None,
         weights=generator.state_dict(),
         steps=7,

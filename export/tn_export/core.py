@@ -80,6 +80,8 @@ def _weights(builder: GraphBuilder, network: Generator) -> Weights:
 def _padded(parameter: Tensor) -> np.ndarray:
     """Return a parameter as float32; with weights of 0 for what `_Nodes.convolution` adds."""
     array: np.ndarray = parameter.detach().numpy()
+    if array.ndim == 2:  # of a norm
+        array = array[0]
     if array.ndim == 4:
         array = np.pad(array, ((0, 0), (0, missing_channels(array.shape[1])), (0, 0), (0, 0)))
     return array
@@ -146,7 +148,7 @@ class Measuring:
         # A second copy of what `Given` has: nodes that reshape the first would make all sessions
         # slower to open.
         weight, bias = (
-            op.initializer(ir.tensor(each.detach().numpy()[:, None, None]), f"{x.name}.{name}")
+            op.initializer(ir.tensor(each.detach().numpy()[0, :, None, None]), f"{x.name}.{name}")
             for name, each in norm.named_parameters()
         )
         scale = op.Div(weight, op.Sqrt(op.Add(variance, EPS)))

@@ -72,7 +72,7 @@ def _spec(
             parameters=generator.parameter_count,
             config=dataclasses.asdict(config),
         ),
-        exemplar=checkpoint.exemplar,
+        exemplar=checkpoint.exemplars[0],
         training=Training(
             descriptor=checkpoint.descriptor,
             steps=checkpoint.steps,

@@ -13,7 +13,7 @@ from tn_runtime.errors import ParityError
 from tn_runtime.folding import offsets, with_statistics
 from tn_runtime.spec import Parity
 from tn_train.generator import Generator
-from tn_train.norm import Statistics
+from tn_train.norm import Condition
 from tn_train.pyramid import pyramid, with_noise
 
 MAX_FLOAT_ERROR = 1e-4
@@ -227,10 +227,10 @@ def _run_torch(
     generator: Generator, pyramid: list[Float], given: Float | None
 ) -> tuple[Float, Float]:
     """Return the picture and the statistics of normalised channels, empty if there are none."""
-    statistics = Statistics(None if given is None else torch.from_numpy(given))
+    condition = Condition(given=None if given is None else torch.from_numpy(given))
     with torch.inference_mode():
-        image = generator.run([torch.from_numpy(level) for level in pyramid], statistics)
-        used = statistics.all() if statistics.used else torch.empty(0)
+        image = generator.run([torch.from_numpy(level) for level in pyramid], condition)
+        used = condition.all() if condition.used else torch.empty(0)
     return image.numpy(), used.numpy()
 
 

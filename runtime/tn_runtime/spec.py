@@ -7,6 +7,7 @@ Every fact about a model is a field here, written by tn-export into the ONNX fil
 import dataclasses
 import json
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any, Literal, Self
 
 from tn_runtime.errors import ModelError
@@ -32,6 +33,11 @@ class Exemplar:
     license: str = ""
     crop: str = ""
     """The part of the picture that was trained on, X,Y,WxH in its own pixels; empty for all."""
+
+    @property
+    def style(self) -> str:
+        """Name of the style: the file's, without its suffix."""
+        return PurePath(self.name).stem
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from tn_runtime.errors import ModelError, ParityError
 from tn_runtime.session import load
 from tn_runtime.spec import METADATA_KEY, ModelSpec
 from tn_train.generator import Generator
-from tn_train.norm import InstanceNorm, Statistics
+from tn_train.norm import Condition, InstanceNorm
 
 HALO = 4 * 4 + 3
 """4 pixels of the coarsest level of 4 pixels each, and what a window is widened by."""
@@ -318,7 +318,7 @@ def test_the_statistics_are_the_network_s(instance, tiny_instance_generator):
     call = verify.StyleCall((5, 6), (HEIGHT, WIDTH), (13, 7), (40, 51), shift=(-9, 30))
     inputs = call.inputs(tiny_instance_generator)
     measured = instance.session.run(["measured"], inputs)[0]
-    expected = Statistics()
+    expected = Condition()
     levels = [torch.from_numpy(level) for level in call.pyramid(tiny_instance_generator)]
     with torch.inference_mode():
         tiny_instance_generator.run(levels, expected)

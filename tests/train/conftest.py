@@ -45,7 +45,7 @@ def fresh() -> Checkpoint:
         training=TrainingConfig(size=48, stages=STAGES, layers=LAYERS),
         budget=Budget(steps=80),
         descriptor="vgg16",
-        exemplar=Exemplar("pattern.png", "0" * 64, 48, 40),
+        exemplars=(Exemplar("pattern.png", "0" * 64, 48, 40),),
     )
 
 

@@ -23,7 +23,7 @@ from tn_train.generator import Generator
 def full(fresh: Checkpoint) -> Checkpoint:
     return dataclasses.replace(
         fresh,
-        exemplar=dataclasses.replace(fresh.exemplar, crop="1,2,30x40"),
+        exemplars=(dataclasses.replace(fresh.exemplars[0], crop="1,2,30x40"),),
         steps=10,
         seconds=2.5,
         loss=0.25,
@@ -117,7 +117,8 @@ def test_a_later_format_asks_for_an_upgrade(path: Path):
         {"config": {"depth": 3}},
         {"config": "paper"},
         {"training": {"size": "1"}},
-        {"exemplar": {"name": "a"}},
+        {"exemplars": ({"name": "a"},)},
+        {"exemplars": ()},
         {"history": [1]},
         {"history": None},
         {"steps": "many"},
@@ -144,6 +145,8 @@ def test_inconsistent_files(path: Path, changes):
         ("config", {"branch": -1}),
         ("config", {"join_norm": 1}),
         ("config", {"noise_channels": 0}),  # a texture is made of nothing else
+        ("config", {"styles": 0}),
+        ("config", {"styles": 2}),  # of BatchNorm there is one for all
         ("config", {"slope": -0.1}),
         ("config", {"slope": 1.0}),
         ("config", {"widths": [8, 8, 8.0]}),
@@ -159,14 +162,16 @@ def test_inconsistent_files(path: Path, changes):
         ("budget", {"minutes": "x"}),
         ("budget", {"minutes": 0.0}),
         ("budget", {"steps": 0}),
-        ("exemplar", {"width": 1.5}),
-        ("exemplar", {"credit": None}),
-        ("exemplar", {"crop": "a"}),
+        ("exemplars", {"width": 1.5}),
+        ("exemplars", {"credit": None}),
+        ("exemplars", {"crop": "a"}),
     ],
 )
 def test_values_of_other_types_and_impossible_ones(path: Path, part: str, changes):
     data = torch.load(path, weights_only=True)
-    rewrite(path, **{part: data[part] | changes})
+    before = data[part]
+    after = [each | changes for each in before] if part == "exemplars" else before | changes
+    rewrite(path, **{part: after})
     with pytest.raises(CheckpointError):
         checkpoints.load(path)
 

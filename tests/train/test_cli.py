@@ -15,6 +15,7 @@ from tn_train import checkpoint as checkpoints
 from tn_train import cli
 from tn_train.cli import main
 from tn_train.config import Budget
+from tn_train.options import RunOptions
 from tn_train.plan import Options, plan
 from train.pictures import pattern
 from train.processes import ENVIRONMENT, python, run_tn_train, start_tn_train
@@ -51,9 +52,9 @@ def test_a_run_makes_its_files(picture: Path, tmp_path: Path):
     assert (checkpoint.name, checkpoint.preset, checkpoint.steps) == ("leaf", "funnel", 5)
     assert checkpoint.training.seed == 5
     assert checkpoint.training.layers == ("relu1_1", "relu2_1")
-    assert checkpoint.exemplar.credit == "A. Person"
-    assert checkpoint.exemplar.license == "CC0"
-    assert (checkpoint.exemplar.width, checkpoint.exemplar.height) == (32, 27)
+    assert checkpoint.exemplars[0].credit == "A. Person"
+    assert checkpoint.exemplars[0].license == "CC0"
+    assert (checkpoint.exemplars[0].width, checkpoint.exemplars[0].height) == (32, 27)
     for name in ("leaf.preview.png", "leaf.loss.png"):
         with Image.open(tmp_path / name) as made:
             assert min(made.size) > 10
@@ -138,10 +139,13 @@ def test_commands_are_quoted_for_the_shell_there(platform: str, expected: str, m
 
 
 def test_the_command_to_go_on_keeps_what_is_not_in_the_checkpoint():
-    options = Options(Path("a.png"), Path("a.pt"), vgg19=Path("vgg.pth"))
-    words = ["tn-train", "texture", "a.png", "-o", "a.pt", "--resume", "--vgg19", "vgg.pth"]
-    assert cli._to_go_on(options, "auto", compiled=False) == words
-    assert cli._to_go_on(options, "mps", compiled=True) == [*words, "--device", "mps", "--compile"]
+    options = Options((Path("a.png"),), Path("a.pt"), vgg19=Path("vgg.pth"))
+    assert cli._again(options) == ["tn-train", "texture", "a.png", "--vgg19", "vgg.pth"]
+    words = ["-o", "a.pt", "--resume"]
+    asked = RunOptions(Path("a.pt"))
+    assert cli._to_go_on(asked) == words
+    asked = RunOptions(Path("a.pt"), device="mps", compile_=True)
+    assert cli._to_go_on(asked) == [*words, "--device", "mps", "--compile"]
 
 
 WITH_LITTLE_MEMORY = """
@@ -203,7 +207,7 @@ def test_exemplars_of_any_mode_train(make, tmp_path: Path, call):
     make(path)
     code, stderr = call("texture", path, "-o", out, "--steps", 5, *TINY)
     assert code == 0, stderr
-    exemplar = checkpoints.load(out).exemplar
+    exemplar = checkpoints.load(out).exemplars[0]
     expected = (27, 32) if make is rotated else (32, 27)
     assert (exemplar.width, exemplar.height) == expected
 
@@ -285,11 +289,11 @@ def test_a_crop_is_resumed_without_being_named(picture: Path, tmp_path: Path, ca
     part = ("--crop", "4,4,36x30")
     assert call("texture", picture, "-o", out, "--steps", 1, *TINY, *part)[0] == 0
     before = checkpoints.load(out)
-    assert before.exemplar.crop == "4,4,36x30"
-    options = Options(picture, out, resume=True, budget=Budget(steps=2))
+    assert before.exemplars[0].crop == "4,4,36x30"
+    options = Options((picture,), out, resume=True, budget=Budget(steps=2))
     planned = plan(options)
-    assert planned.checkpoint.exemplar == before.exemplar
-    assert planned.pixels.shape == (1, 3, 27, 32)
+    assert planned.checkpoint.exemplars == before.exemplars
+    assert [pixels.shape for pixels in planned.pixels] == [(1, 3, 27, 32)]
     code, stderr = call("texture", picture, "-o", out, "--resume", "--crop", "4,4,36x31")
     assert code == 2
     assert "--crop 4,4,36x31 contradicts" in stderr
@@ -301,7 +305,7 @@ def test_credit_can_be_added_afterwards(picture: Path, tmp_path: Path, call):
     code, stderr = call("texture", picture, "-o", out, "--resume", "--credit", "A. Person")
     assert code == 0, stderr
     checkpoint = checkpoints.load(out)
-    assert (checkpoint.exemplar.credit, checkpoint.steps) == ("A. Person", 5)
+    assert (checkpoint.exemplars[0].credit, checkpoint.steps) == ("A. Person", 5)
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["texture", "--help"]])

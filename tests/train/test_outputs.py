@@ -24,7 +24,7 @@ from train.processes import python
 @pytest.fixture
 def outputs(fresh: Checkpoint, exemplar: Tensor, tmp_path: Path, monkeypatch) -> Outputs:
     monkeypatch.setattr(module, "EVERY", 0.0)  # at every evaluation
-    return Outputs(Run(fresh, torch.device("cpu")), exemplar, tmp_path / "a.pt")
+    return Outputs(Run(fresh, torch.device("cpu")), [exemplar], tmp_path / "a.pt")
 
 
 @pytest.mark.parametrize("name", ["a.pt", "a.preview.png"])
@@ -57,7 +57,7 @@ def test_what_cannot_be_written_for_a_while_does_not_stop_the_run(
 
 def test_a_preview_shows_the_exemplar_and_the_samples(tmp_path: Path):
     exemplar, samples = torch.zeros(1, 3, 4, 6), torch.ones(2, 3, 5, 7) * 0.5
-    write_preview(tmp_path / "a.png", exemplar, samples)
+    write_preview(tmp_path / "a.png", [exemplar], samples)
     with Image.open(tmp_path / "a.png") as picture:
         pixels = np.asarray(picture)
     assert pixels.shape == (5, 6 + 7 + 7 + 2 * GAP, 3)
@@ -71,8 +71,8 @@ def test_a_preview_shows_the_exemplar_and_the_samples(tmp_path: Path):
 def test_a_curve_is_plotted_whatever_the_name(fresh: Checkpoint, exemplar, name, tmp_path, capfd):
     run = Run(fresh, torch.device("cpu"))
     run.history = [Record(step, 0.0, 1.0, {"relu1_1": 1.0}) for step in range(3)]
-    outputs = Outputs(run, exemplar, tmp_path / f"{name}.pt")
-    outputs.check(tmp_path / "leaves.jpg")
+    outputs = Outputs(run, [exemplar], tmp_path / f"{name}.pt")
+    outputs.check([tmp_path / "leaves.jpg"])
     assert len(outputs.finish()) == 2
     assert capfd.readouterr().err == ""
 
@@ -106,28 +106,28 @@ def test_a_home_that_cannot_be_written_is_no_matter(tmp_path: Path):
 
 @pytest.mark.parametrize("name", ["a.preview.png", "a.loss.png"])
 def test_the_exemplar_is_not_overwritten(outputs: Outputs, name: str, tmp_path: Path):
-    write_preview(tmp_path / name, outputs.exemplar, torch.zeros(1, 3, 4, 4))
+    write_preview(tmp_path / name, outputs.exemplars, torch.zeros(1, 3, 4, 4))
     with pytest.raises(RequestError, match=r"which is read, and would be replaced"):
-        outputs.check(tmp_path / name)
+        outputs.check([tmp_path / name])
 
 
 def test_a_strangers_picture_is_not_overwritten_and_ours_is(outputs: Outputs, tmp_path: Path):
     outputs.run.history = [Record(step, 0.0, 1.0, {}) for step in range(3)]
     outputs.samples = torch.zeros(1, 3, 4, 4)
     assert len(outputs.finish()) == 3
-    outputs.check(tmp_path / "leaves.jpg")
+    outputs.check([tmp_path / "leaves.jpg"])
     for name in ("a.preview.png", "a.loss.png"):
         before = (tmp_path / name).read_bytes()
         Image.new("RGB", (4, 4)).save(tmp_path / name)
         with pytest.raises(RequestError, match=f"{name} is there, tn-train did not make it"):
-            outputs.check(tmp_path / "leaves.jpg")
+            outputs.check([tmp_path / "leaves.jpg"])
         (tmp_path / name).write_bytes(before)
 
 
 def test_names_too_long_for_what_comes_later_are_refused_first(outputs: Outputs, tmp_path: Path):
-    long = Outputs(outputs.run, outputs.exemplar, tmp_path / ("ü" * 124 + ".pt"))
+    long = Outputs(outputs.run, outputs.exemplars, tmp_path / ("ü" * 124 + ".pt"))
     with pytest.raises(RequestError, match="has 260 bytes, and names of files end at 255"):
-        long.check(tmp_path / "leaves.jpg")
+        long.check([tmp_path / "leaves.jpg"])
 
 
 def test_a_preview_needs_no_matplotlib():

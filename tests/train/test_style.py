@@ -60,7 +60,7 @@ def make_task(painting: Tensor, training: TrainingConfig = TRAINING, **changes) 
     training = dataclasses.replace(training, **changes)
     held = batch(-1, 40, 2).float() / 255
     descriptor = vgg16([*training.layers, training.content_layer])
-    return StyleTask(descriptor, painting, photos, held, training)
+    return StyleTask(descriptor, [painting], photos, held, training)
 
 
 @pytest.fixture
@@ -205,8 +205,8 @@ def test_what_evaluations_go_by_is_the_style_and_a_share_of_the_content(painting
     evaluation = task.evaluate(generator)
     [picture] = pictures
     with torch.no_grad():
-        layers, content = task.exact(picture, task.exact.target(task.held))
-        layers |= task.exact_octaves(picture)
+        shown = task.shown[0]
+        layers, content = shown.compare(picture, shown.stylization.target(task.held))
     layers[CONTENT] = CONTENT_SHARE * content
     expected = {name: loss.item() for name, loss in layers.items()}
     assert evaluation.layers == pytest.approx(expected)
@@ -246,7 +246,8 @@ def test_the_objective_is_the_sum_of_its_parts(painting, monkeypatch):
 
     task, bare = losses()
     picture, seen = pictures[-1], batch(0, 32, 2).float() / 255
-    layers, content = task.exact(picture, task.exact.target(seen).half())
+    compared = task.shown[0].stylization
+    layers, content = compared(picture, compared.target(seen).half())
     assert plain(bare.layers) == pytest.approx(plain(layers | {CONTENT: CONTENT_SHARE * content}))
     assert bare.objective.item() == pytest.approx(sum(layers.values()).item())
     with_octaves, _ = losses(octaves=2)
@@ -255,8 +256,8 @@ def test_the_objective_is_the_sum_of_its_parts(painting, monkeypatch):
         ({"range_weight": 1000.0}, 1000 * range_penalty(picture)),
         ({"tone_weight": 50.0}, 50 * tone_loss(picture, tones(seen))),
         ({"variation_weight": 50.0}, 50 * total_variation(picture)),
-        ({"octaves": 2}, with_octaves.octaves(picture)["at 1/2"]),
-        ({"detail_weight": 2.0}, task.detail(picture)),
+        ({"octaves": 2}, with_octaves.paintings[0].octaves(picture)["at 1/2"]),
+        ({"detail_weight": 2.0}, task.paintings[0].detail(picture)),
     ):
         assert part > 0
         _, more = losses(**changes)
@@ -290,8 +291,9 @@ def test_crops_come_again_in_rounds_and_their_features_are_computed_once(paintin
             yield batch(number, stage.sample, stage.batch)
 
     task, generator = make_task(painting), new_generator("instance")
-    target = task.loss.target
-    task.loss.target = lambda each: described.append(len(asked)) or target(each)
+    stylization = task.paintings[0].stylization
+    target = stylization.target
+    stylization.target = lambda each: described.append(len(asked)) or target(each)
     task.photos = watched
     rng = torch.Generator().manual_seed(0)
     for step in range(12):
@@ -347,7 +349,7 @@ def test_the_style_s_gradient_is_normalised_and_the_content_s_is_not(painting, n
 
 def test_the_photo_is_compared_with_its_own_picture(painting):
     """Content is no statistic: another photo's picture, or a moved one, is no better than noise."""
-    loss = make_task(painting).exact
+    loss = make_task(painting).shown[0].stylization
     seen = batch(5, 32, 2).float() / 255
     target = loss.target(seen)
     _, itself = loss(seen, target)

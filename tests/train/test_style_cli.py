@@ -53,7 +53,7 @@ def test_a_style_from_painting_to_photo(picture: Path, photos: Path, tmp_path: P
     assert kept.training.weights == {"relu2_1": 2.0}
     assert kept.training.content_weight == 7
     assert kept.content.count == 4
-    assert kept.exemplar.credit == "A. Painter"
+    assert kept.exemplars[0].credit == "A. Painter"
     with Image.open(tmp_path / "wave.preview.png") as preview:
         assert preview.height == 256  # a photo that was held out, at the size of training
 

@@ -53,10 +53,12 @@ class Checkpoint:
     training: TrainingConfig
     budget: Budget
     descriptor: str
-    exemplar: Exemplar
-    """For style, the painting."""
+    exemplars: tuple[Exemplar, ...]
+    """One; of styles, the paintings in their order."""
     content: Content | None = None
     """For style, what was stylised in training."""
+    started_from: str = ""
+    """What the run began with; empty where it began with nothing."""
     arithmetic: str = ""
     """How the descriptor computed in the last part of the run; see `descriptor.Arithmetic`."""
     steps: int = 0
@@ -68,7 +70,8 @@ class Checkpoint:
     Infinite until a first evaluation.
     """
     weights: dict[str, Tensor] = field(default_factory=dict)
-    """Weights of the last evaluation, a state dict of the generator, on the CPU."""
+    """Weights of the last evaluation, a state dict of the generator, on the CPU; of a run that has
+    not begun, those to begin with, if any."""
     state: dict[str, Any] = field(default_factory=dict)
     """What `tn_train.loop.Run` needs to go on."""
     history: tuple[Record, ...] = ()
@@ -76,8 +79,9 @@ class Checkpoint:
 
     @property
     def crop(self) -> Crop | None:
-        """The part of the picture's file that `exemplar` is, None for all of it."""
-        return Crop.parse(self.exemplar.crop) if self.exemplar.crop else None
+        """The part of the picture's file that is learned from, None for all of it."""
+        crop = self.exemplars[0].crop
+        return Crop.parse(crop) if crop else None
 
     def generator(self) -> Generator:
         """Return the generator with the weights that are kept, in eval mode, on the CPU.
@@ -101,10 +105,11 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
         OSError: it cannot be written.
     """
     values = {each.name: getattr(checkpoint, each.name) for each in dataclasses.fields(checkpoint)}
-    for name in ("config", "training", "budget", "exemplar", "content"):
+    for name in ("config", "training", "budget", "content"):
         if values[name] is not None:
             values[name] = dataclasses.asdict(values[name])
-    values["history"] = [dataclasses.asdict(record) for record in checkpoint.history]
+    for name in ("exemplars", "history"):
+        values[name] = [dataclasses.asdict(each) for each in values[name]]
     data = io.BytesIO()
     torch.save({MARK: FORMAT, **values}, data)  # to a full disk it would raise a RuntimeError
     with atomic(path) as temporary:
@@ -164,8 +169,11 @@ def _build(data: dict[str, Any]) -> Checkpoint:
 def _check(checkpoint: Checkpoint) -> None:
     """Raise ValueError, or RequestError for the crop, where values of the right type cannot be."""
     config, training, budget = checkpoint.config, checkpoint.training, checkpoint.budget
+    if len(checkpoint.exemplars) != config.styles:
+        raise ValueError(f"it has {len(checkpoint.exemplars)} exemplars and {config.styles} styles")
     sound = {
         "config.noise_channels": config.noise_channels >= (0 if config.kind == "style" else 1),
+        "config.styles": config.styles >= 1 and (config.norm == "instance" or config.styles == 1),
         "config.slope": 0 <= config.slope < 1,
         "training.size": training.size >= 1,
         "training.stages": len(training.stages) > 0,
@@ -189,7 +197,7 @@ def _check(checkpoint: Checkpoint) -> None:
         "training.seed": 0 <= training.seed < 2**63,
         "budget.steps": budget.steps is None or budget.steps >= 1,
         "budget.minutes": budget.minutes is None or 0 < budget.minutes < math.inf,
-        "exemplar.crop": str(checkpoint.crop or "") == checkpoint.exemplar.crop,
+        "exemplars.crop": str(checkpoint.crop or "") == checkpoint.exemplars[0].crop,
         "steps": checkpoint.steps >= 0,
         "seconds": 0 <= checkpoint.seconds < math.inf,
     }
@@ -206,6 +214,7 @@ def _rebuild(checkpoint: Checkpoint) -> Generator:
         with torch.device("meta"):  # shapes are compared before any memory is taken
             generator = Generator(checkpoint.config)
         generator.load_state_dict(weights, assign=True)
+        generator.float()  # a base is kept in half precision
     except (RuntimeError, TypeError, ValueError, IndexError) as error:
         raise CheckpointError(
             f"checkpoint {name!r} contradicts itself: its weights do not fit {checkpoint.config}"

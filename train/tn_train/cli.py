@@ -16,7 +16,7 @@ from tn_runtime.console import note, result, run
 from tn_runtime.errors import RequestError
 from tn_runtime.version import __version__
 from tn_train.config import PRESETS, Budget, Crop, Kind
-from tn_train.options import RunOptions, default, first, with_run_options
+from tn_train.options import PictureOptions, RunOptions, default, first, with_run_options
 
 if TYPE_CHECKING:  # torch takes seconds to import, and --help must not
     import torch
@@ -84,23 +84,35 @@ def texture(
     layers: Annotated[
         str | None, typer.Option(metavar="NAME[=WEIGHT],...", help=_layers_help("texture"))
     ] = None,
-    run: RunOptions,
+    run: PictureOptions,
 ) -> None:
     """Train a texture generator from one picture."""
-    _train(run, layers, exemplar=exemplar, preset=preset, size=size)
+    _train(run, layers, exemplars=(exemplar,), preset=preset, size=size)
 
 
 @app.command()
 @with_run_options
 def style(
     *,
-    painting: Annotated[
-        Path, typer.Argument(metavar="PAINTING", help="The picture whose style to learn.")
+    paintings: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="PAINTING...", help="The picture whose style to learn; of several, each style."
+        ),
     ],
     content: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR", help="Photos to practise on, in this folder and below. [default: ten]"
+        ),
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="FILE|none",
+            help="Checkpoint of a style to start from, or none to start from nothing. "
+            "[default: the packaged base]",
         ),
     ] = None,
     preset: Annotated[str | None, typer.Option(help=_presets("style"))] = None,
@@ -128,15 +140,16 @@ def style(
             f"{default(first('style').variation_weight)}"
         ),
     ] = None,
-    run: RunOptions,
+    run: PictureOptions,
 ) -> None:
-    """Train a generator that paints photos in the style of one picture."""
+    """Train a generator that paints photos in the style of one picture, or of several."""
     _train(
         run,
         layers,
         kind="style",
-        exemplar=painting,
+        exemplars=tuple(paintings),
         content=content,
+        start=start,
         preset=preset,
         size=style_size,
         content_weight=content_weight,
@@ -144,63 +157,115 @@ def style(
     )
 
 
-def _train(asked: RunOptions, layers: str | None, **more: Any) -> None:  # noqa: ANN401 - of Options
+@app.command()
+@with_run_options
+def base(
+    *,
+    pictures_list: Annotated[
+        Path,
+        typer.Argument(metavar="LIST", help="The paintings and photos to learn from, NAME.toml."),
+    ],
+    pictures: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Folder of the pictures in LIST that are not in the package."
+        ),
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="FILE", help="Checkpoint of a style to start from. [default: none]"
+        ),
+    ] = None,
+    run: RunOptions,
+) -> None:
+    """Train a base on many paintings, for hours; new styles start from it."""
+    from tn_train.collection import read_collection
+    from tn_train.plan import Options
+
+    collection = read_collection(pictures_list, pictures)
+    options = Options(
+        kind="style",
+        exemplars=tuple(collection.paintings),
+        collection=collection,
+        start=start,
+        **_common(run),
+    )
+    again = ["tn-train", "base", str(pictures_list)]
+    _run(options, run, [*again, "--pictures", str(pictures)] if pictures else again)
+
+
+def _train(asked: PictureOptions, layers: str | None, **more: Any) -> None:  # noqa: ANN401 - of Options
     from tn_train.plan import Options
 
     names, weights = _layers(layers)
     options = Options(
-        output=asked.output,
-        resume=asked.resume,
-        budget=_budget(asked.steps, asked.minutes),
         crop=Crop.parse(asked.crop) if asked.crop is not None else None,
         layers=names,
         weights=weights,
         vgg19=asked.vgg19,
-        seed=asked.seed,
         credit=asked.credit,
         license=asked.license_,
+        **_common(asked),
         **more,
     )
-    _run(options, device_name=asked.device, compiled=asked.compile_)
+    _run(options, asked, _again(options))
 
 
-def _run(options: "Options", *, device_name: str, compiled: bool) -> None:
+def _common(asked: RunOptions) -> dict[str, Any]:
+    """Return the fields of an Options that all commands have."""
+    return {
+        "output": asked.output,
+        "resume": asked.resume,
+        "budget": _budget(asked.steps, asked.minutes),
+        "seed": asked.seed,
+    }
+
+
+def _run(options: "Options", asked: RunOptions, again: list[str]) -> None:
+    """Run what was asked for; `again` are the words of a command that goes on with it."""
     from tn_runtime.errors import WorkerError
+    from tn_train.base import finished
+    from tn_train.checkpoint import save
     from tn_train.data import has_transparency
     from tn_train.interrupt import Interrupted
     from tn_train.loop import Run, choose_device
     from tn_train.outputs import Outputs
     from tn_train.plan import plan
     from tn_train.progress import duration
+    from tn_train.style import shown
 
     planned = plan(options)
     checkpoint, pixels = planned.checkpoint, planned.pixels
-    if has_transparency(options.exemplar, checkpoint.crop):
-        note(
-            f"{options.exemplar} has transparent pixels: alpha is ignored, "
-            "and the colours under it are learned like all others"
-        )
+    for exemplar in options.exemplars:
+        if has_transparency(exemplar, checkpoint.crop):
+            note(
+                f"{exemplar} has transparent pixels: alpha is ignored, "
+                "and the colours under it are learned like all others"
+            )
     if planned.photos:
         _note_skipped(planned.photos)
-    device = choose_device(device_name)
+    device = choose_device(asked.device)
     training = Run(checkpoint, device)
-    outputs = Outputs(training, pixels, options.output)
-    outputs.check(options.exemplar)
+    outputs = Outputs(training, [pixels[k] for k in shown(len(pixels))], options.output)
+    outputs.check(options.exemplars)
     try:
-        with _enough_memory(checkpoint.exemplar), ExitStack() as workers:
+        with _enough_memory(checkpoint.exemplars[0]), ExitStack() as workers:
             task = _task(planned, options, device, workers)
-            if compiled:
+            if asked.compile_:
                 task.compile(training.generator)
             _watch(training, task, outputs)
     except (Interrupted, WorkerError) as stop:
-        words = _to_go_on(options, device_name, compiled=compiled)
-        saved = f"saved {options.output} at step {training.step}; go on with: {_quoted(words)}"
+        words = _quoted([*again, *_to_go_on(asked)])
+        saved = f"saved {options.output} at step {training.step}; go on with: {words}"
         if isinstance(stop, WorkerError):
             raise WorkerError(f"{stop}; {saved}") from stop
         note(saved)
         stop.pass_on()
         raise
     files = [str(path) for path in outputs.finish()]
+    if options.collection:
+        save(finished(training.checkpoint()), options.output)
     result(
         f"{files[0]}: loss {training.kept_loss:.4f} after {training.step} steps in "
         f"{duration(training.seconds)} ({', '.join(files[1:])})"
@@ -221,9 +286,9 @@ def _task(
 
     training = planned.checkpoint.training
     descriptor = load_descriptor(planned.checkpoint, options.vgg19).to(device)
-    pixels, photos = planned.pixels.to(device), planned.photos
+    pixels, photos = [each.to(device) for each in planned.pixels], planned.photos
     if photos is None:
-        return TextureTask(descriptor, pixels, training)
+        return TextureTask(descriptor, pixels[0], training)
     report = functools.cache(note)  # a damaged photo is met by several processes
 
     def crops(stage: "Stage", numbers: "Iterable[int]") -> "Iterator[Tensor]":
@@ -321,15 +386,20 @@ def _weight(text: str) -> float:
         ) from error
 
 
-def _to_go_on(options: "Options", device: str, *, compiled: bool) -> list[str]:
-    words = ["tn-train", options.kind, str(options.exemplar), "-o", str(options.output), "--resume"]
+def _again(options: "Options") -> list[str]:
+    """Return the words of a command with what a checkpoint does not hold."""
+    words = ["tn-train", options.kind, *map(str, options.exemplars)]
     if options.content:
         words += ["--content", str(options.content)]
-    if options.vgg19:
-        words += ["--vgg19", str(options.vgg19)]
-    if device != "auto":
-        words += ["--device", device]
-    return [*words, "--compile"] if compiled else words
+    return [*words, "--vgg19", str(options.vgg19)] if options.vgg19 else words
+
+
+def _to_go_on(asked: RunOptions) -> list[str]:
+    """Return the options of a command that goes on with a run."""
+    words = ["-o", str(asked.output), "--resume"]
+    if asked.device != "auto":
+        words += ["--device", asked.device]
+    return [*words, "--compile"] if asked.compile_ else words
 
 
 def _quoted(words: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ A configuration is saved whole in the checkpoint and rebuilt by `tn_runtime.sche
 defaults of the command line come from here, so there is one truth.
 """
 
+import dataclasses
 import re
 from dataclasses import dataclass, field
 from typing import Literal, Self
@@ -40,6 +41,9 @@ class GeneratorConfig:
     slope: float = 0.01
     """LeakyReLU's slope for negative numbers; 0 is ReLU. 0.01 is the default of Torch7's
     `nn.LeakyReLU`, which the authors' pyramid.lua uses."""
+
+    styles: int = 1
+    """Paintings whose style the network has, each with weights of its own in all norms."""
 
     @property
     def kind(self) -> Kind:
@@ -159,6 +163,10 @@ class Crop:
         return f"{self.x},{self.y},{self.width}x{self.height}"
 
 
+MOST_EVALUATIONS = 60
+"""Evaluations of a run, at most."""
+
+
 @dataclass(frozen=True)
 class Budget:
     """How long a run lasts in all, interruptions left out: so many steps, or so many minutes."""
@@ -172,10 +180,10 @@ class Budget:
         """How many evaluations and previews a run has.
 
         An evaluation takes about three steps: a twentieth of the time goes into them, and a user
-        sees a new preview every 20 seconds.
+        sees a new preview every 20 seconds. Runs of hours have fewer.
         """
         wanted = self.steps / 50 if self.steps is not None else 3 * (self.minutes or 0)
-        return max(1, round(wanted))
+        return max(1, min(round(wanted), MOST_EVALUATIONS))
 
     def progress(self, steps: int, seconds: float) -> float:
         """Return how much of the run is done, 0 to 1."""
@@ -234,6 +242,13 @@ STYLE = TrainingConfig(
     tone_weight=3.0,
 )
 """Found on four paintings (benchmarks/lab/style.md), with the layers of Johnson et al. 2016."""
+
+BASE = Preset(
+    INSTANCE,
+    dataclasses.replace(STYLE, stages=(Stage(0.6, 128, 1), Stage(0.4, 256, 1)), averaging=0.998),
+)
+"""The recipe for a base, which other styles start from: many steps, and more of them small; its
+average reaches over all paintings."""
 
 PRESETS: dict[Kind, dict[str, Preset]] = {
     "texture": {"funnel": Preset(FUNNEL), "paper": Preset(training=FAITHFUL)},

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tn_train.config import GeneratorConfig
-from tn_train.norm import InstanceNorm, Statistics
+from tn_train.norm import Condition, InstanceNorm
 
 FAINT = 0.3
 """Contrast of an untrained generator's pictures, relative to that of PyTorch's initial weights."""
@@ -41,10 +41,10 @@ class ConvBlock(nn.Sequential):
             in_channels = out_channels
         super().__init__(*modules)
 
-    def forward(self, x: Tensor, statistics: Statistics) -> Tensor:  # type: ignore[override]
+    def forward(self, x: Tensor, condition: Condition) -> Tensor:  # type: ignore[override]
         """Return (N, out_channels, H - 4, W - 4) of (N, in_channels, H, W)."""
         for module in self:
-            x = module(x, statistics) if isinstance(module, InstanceNorm) else module(x)
+            x = module(x, condition) if isinstance(module, InstanceNorm) else module(x)
         return x
 
 
@@ -59,14 +59,14 @@ class Join(nn.Module):
         self.branch_norm = _norm(config, branch, margin) if normed else nn.Identity()
         self.block = ConvBlock(config, coarse + branch, width, margin)
 
-    def forward(self, coarse: Tensor, branch: Tensor, statistics: Statistics) -> Tensor:
+    def forward(self, coarse: Tensor, branch: Tensor, condition: Condition) -> Tensor:
         """Join (N, C, H, W) of both branches into (N, width, H - 4, W - 4)."""
         normed = [
-            norm(x, statistics) if isinstance(norm, InstanceNorm) else norm(x)
+            norm(x, condition) if isinstance(norm, InstanceNorm) else norm(x)
             for norm, x in ((self.coarse_norm, coarse), (self.branch_norm, branch))
         ]
         joined = torch.cat(normed, dim=1)
-        return self.block(joined, statistics)  # type: ignore[no-any-return]  # untyped
+        return self.block(joined, condition)  # type: ignore[no-any-return]  # untyped
 
 
 class Generator(nn.Module):
@@ -93,27 +93,29 @@ class Generator(nn.Module):
             self.to_rgb.weight.mul_(FAINT)
             self.to_rgb.bias.fill_(0.5)  # type: ignore[union-attr]  # it has one
 
-    def forward(self, *pyramid: Tensor) -> Tensor:
+    def forward(self, *pyramid: Tensor, style: Tensor | None = None) -> Tensor:
         """Make the window that the pyramid surrounds.
 
         Args:
             pyramid: level k is float32 (N, C, h / 2^k + 2 halo_k, w / 2^k + 2 halo_k); h and w are
                 multiples of the stride. Of the C channels the first are the photo's, RGB in [0, 1],
                 where the generator takes one; the rest are noise in [0, 1).
+            style: float32 (N, S), the share of each of the S styles for each picture; all alike if
+                it is not given.
 
         Returns:
             float32 (N, 3, h, w), unclamped.
         """
-        return self.run(pyramid, Statistics())
+        return self.run(pyramid, Condition(style))
 
-    def run(self, pyramid: Sequence[Tensor], statistics: Statistics) -> Tensor:
-        """Do as `forward`, with the statistics of instance normalisation given or asked for."""
-        x = self.coarsest(pyramid[-1], statistics)
+    def run(self, pyramid: Sequence[Tensor], condition: Condition) -> Tensor:
+        """Do as `forward`, with what instance normalisation is told."""
+        x = self.coarsest(pyramid[-1], condition)
         for level in reversed(range(self.config.levels - 1)):
             x = F.interpolate(x, scale_factor=2, mode="nearest")
             if crop := self.crops[level]:
                 x = x[..., crop:-crop, crop:-crop]
-            x = self.joins[level](x, self.branches[level](pyramid[level], statistics), statistics)
+            x = self.joins[level](x, self.branches[level](pyramid[level], condition), condition)
         return self.to_rgb(x)  # type: ignore[no-any-return]
 
     def input_shapes(self, batch: int, height: int, width: int) -> list[tuple[int, int, int, int]]:
@@ -145,8 +147,9 @@ class Generator(nn.Module):
 
 
 def _norm(config: GeneratorConfig, channels: int, margin: int) -> nn.Module:
-    instance = config.norm == "instance"
-    return InstanceNorm(channels, margin) if instance else nn.BatchNorm2d(channels)
+    if config.norm == "instance":
+        return InstanceNorm(channels, margin, config.styles)
+    return nn.BatchNorm2d(channels)
 
 
 def _activation(config: GeneratorConfig) -> nn.Module:

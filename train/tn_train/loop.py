@@ -112,6 +112,8 @@ class Run:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(training.seed)
             generator = Generator(checkpoint.config)
+        if checkpoint.weights and not checkpoint.state:
+            generator.load_state_dict(checkpoint.weights)
         self.generator = generator.to(device)
         self.generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # untyped
         self.averaged = copy.deepcopy(self.generator)

@@ -2,6 +2,8 @@
 
 y = (x - mean) / sqrt(variance + eps) * weight + bias, mean and variance over the pixels of each
 picture and channel, in training and afterwards (Ulyanov et al. 2016, arXiv 1607.08022, equation 4).
+Several styles share the network and have a weight and a bias each, which can be blended (Dumoulin
+et al. 2017, arXiv 1610.07629, equation 5).
 """
 
 from collections.abc import Sequence
@@ -14,21 +16,31 @@ EPS = 1e-5
 """The authors' InstanceNormalization.lua."""
 
 
-class Statistics:
-    """Mean and variance of the normalised channels of a network, given or measured as it runs."""
+class Condition:
+    """What the norms of a network are told for one run, and what they measure in it."""
 
-    def __init__(self, given: Tensor | None = None) -> None:
-        """Take what is given, if it is.
+    def __init__(self, style: Tensor | None = None, given: Tensor | None = None) -> None:
+        """Take a style and statistics, where they are given.
 
         Args:
-            given: float32 (C, 2), of all C channels in the order of computation, shared by all
-                pictures; None to measure each picture's own.
+            style: float32 (N, S), the share of each of the S styles for each picture; None blends
+                all styles alike.
+            given: float32 (C, 2), mean and variance of all C normalised channels in the order of
+                computation, shared by all pictures; None to measure each picture's own.
         """
+        self.style = style
         self.given = given
         self.used: list[Tensor] = []
         """Statistics of each norm so far, (N, c, 2)."""
 
-    def of(self, window: Tensor) -> Tensor:
+    def blend(self, parameters: Tensor) -> Tensor:
+        """Return a norm's weight or bias for each picture, (N, c) or (1, c), of those (S, c)."""
+        if self.style is None:
+            return parameters.mean(0, keepdim=True)
+        # Autocast would round a matrix product to bf16.
+        return (self.style[..., None] * parameters).sum(1)
+
+    def statistics(self, window: Tensor) -> Tensor:
         """Return the statistics of the next norm, (N, c, 2), for its window (N, c, H, W)."""
         pictures, channels = window.shape[:2]
         if self.given is None:
@@ -51,26 +63,28 @@ class InstanceNorm(nn.Module):
     The window is that of the network, whole strides.
     """
 
-    def __init__(self, channels: int, margin: int) -> None:
+    def __init__(self, channels: int, margin: int, styles: int) -> None:
         """Build the norm for inputs with so many pixels per side around the window."""
         super().__init__()
         self.channels = channels
         self.margin = margin
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
+        self.weight = nn.Parameter(torch.ones(styles, channels))
+        self.bias = nn.Parameter(torch.zeros(styles, channels))
 
-    def forward(self, x: Tensor, statistics: Statistics) -> Tensor:
+    def forward(self, x: Tensor, condition: Condition) -> Tensor:
         """Return the same shape, float32, of (N, C, H, W) of any floating type."""
         x = x.float()
         margin = self.margin
+        weight, bias = condition.blend(self.weight), condition.blend(self.bias)
         if self.training:
+            shape = len(x), self.channels
             return _Normalization.apply(  # type: ignore[no-untyped-call, no-any-return]
-                x, self.weight, self.bias, margin
+                x, weight.expand(shape), bias.expand(shape), margin
             )
         window = _inside(x, margin)
-        mean, variance = statistics.of(window).unbind(2)
-        scale = self.weight * torch.rsqrt(variance + EPS)  # (N, C)
-        shift = self.bias - mean * scale
+        mean, variance = condition.statistics(window).unbind(2)
+        scale = weight * torch.rsqrt(variance + EPS)  # (N, C)
+        shift = bias - mean * scale
         return x * scale[..., None, None] + shift[..., None, None]
 
 
@@ -84,14 +98,14 @@ class _Normalization(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, margin: int) -> Tensor:  # noqa: ANN401 - torch's own
         normed, ctx.statistics = [], []
-        for picture in torch.split(x, 1):
+        for picture, own_weight, own_bias in zip(torch.split(x, 1), weight, bias, strict=True):
             window = _inside(picture, margin)
             _, mean, inverse = torch.native_batch_norm(
                 window, None, None, None, None, training=True, momentum=0.0, eps=EPS
             )
             variance = inverse**-2 - EPS
             y, _, _ = torch.native_batch_norm(
-                picture, weight, bias, mean, variance, training=False, momentum=0.0, eps=EPS
+                picture, own_weight, own_bias, mean, variance, training=False, momentum=0.0, eps=EPS
             )
             normed.append(y)
             ctx.statistics.append((mean, variance, inverse))
@@ -101,7 +115,7 @@ class _Normalization(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
-        """Return the gradients of x, weight and bias.
+        """Return the gradients of x, weight and bias, both (N, C).
 
         With fixed statistics they are batch normalisation's. The statistics depend on the window:
         its pixels get the rest.
@@ -109,20 +123,22 @@ class _Normalization(torch.autograd.Function):
         (above,) = gradients
         x, weight = ctx.saved_tensors
         parts: list[tuple[Tensor, Tensor, Tensor]] = []
-        pictures = zip(torch.split(x, 1), torch.split(above, 1), ctx.statistics, strict=True)
-        for picture, gradient, (mean, variance, inverse) in pictures:
+        pictures = zip(
+            torch.split(x, 1), torch.split(above, 1), weight, ctx.statistics, strict=True
+        )
+        for picture, gradient, own_weight, (mean, variance, inverse) in pictures:
             fixed, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
-                gradient, picture, weight, mean, variance, None, None, False, EPS, [True] * 3
+                gradient, picture, own_weight, mean, variance, None, None, False, EPS, [True] * 3
             )
             window = _inside(picture, ctx.margin)
-            scale = weight * inverse / window[0, 0].numel()
+            scale = own_weight * inverse / window[0, 0].numel()
             slope = -scale * inverse * of_weight
             offset = -scale * of_bias - slope * mean
             inner = _inside(fixed, ctx.margin)
             inner.addcmul_(window, slope[:, None, None]).add_(offset[:, None, None])
             parts.append((fixed, of_weight, of_bias))
         of_x, of_weights, of_biases = zip(*parts, strict=True)
-        return _joined(of_x), sum(of_weights), sum(of_biases), None
+        return _joined(of_x), torch.stack(of_weights), torch.stack(of_biases), None
 
 
 def _inside(x: Tensor, margin: int) -> Tensor:

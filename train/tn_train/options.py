@@ -25,7 +25,7 @@ def first(kind: Kind) -> TrainingConfig:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What both commands are asked for; None where nothing was."""
+    """What all commands are asked for; None where nothing was."""
 
     output: Annotated[Path, typer.Option("--output", "-o", help="The checkpoint, NAME.pt.")]
     minutes: Annotated[
@@ -33,13 +33,6 @@ class RunOptions:
     ] = None
     steps: Annotated[
         int | None, typer.Option(min=1, help="Train so many steps in all instead.")
-    ] = None
-    crop: Annotated[
-        str | None, typer.Option(metavar="X,Y,WxH", help="Learn from this region only.")
-    ] = None
-    vgg19: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Describe by this VGG-19 of torchvision's, not VGG-16."),
     ] = None
     seed: Annotated[
         int | None,
@@ -50,12 +43,6 @@ class RunOptions:
             f"give the same model on one machine's CPU. {default(TrainingConfig().seed)}",
         ),
     ] = None
-    credit: Annotated[
-        str | None, typer.Option(help="Who made the picture learned from; kept in the model.")
-    ] = None
-    license_: Annotated[
-        str | None, typer.Option("--license", help="Its license; kept in the model.")
-    ] = None
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto"
     compile_: Annotated[
         bool, typer.Option("--compile", help="Compile with torch.compile first.")
@@ -63,9 +50,30 @@ class RunOptions:
     resume: Annotated[bool, typer.Option("--resume", help="Go on with NAME.pt.")] = False
 
 
+@dataclass(frozen=True)
+class PictureOptions(RunOptions):
+    """What the commands that learn from pictures of the user's are asked for besides."""
+
+    crop: Annotated[
+        str | None, typer.Option(metavar="X,Y,WxH", help="Learn from this region only.")
+    ] = None
+    vgg19: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Describe by this VGG-19 of torchvision's, not VGG-16."),
+    ] = None
+    credit: Annotated[
+        str | None, typer.Option(help="Who made the picture learned from; kept in the model.")
+    ] = None
+    license_: Annotated[
+        str | None, typer.Option("--license", help="Its license; kept in the model.")
+    ] = None
+
+
 def with_run_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command, whose last parameter is `run: RunOptions`, the options as its own."""
-    hints = get_type_hints(RunOptions, include_extras=True)
+    """Give a command, whose last parameter `run` is a RunOptions, the options as its own."""
+    signature = inspect.signature(command, eval_str=True)
+    options: type[RunOptions] = signature.parameters["run"].annotation
+    hints = get_type_hints(options, include_extras=True)
     shared = [
         inspect.Parameter(
             each.name,
@@ -75,18 +83,18 @@ def with_run_options(command: Callable[..., None]) -> Callable[..., None]:
             else each.default,
             annotation=hints[each.name],
         )
-        for each in dataclasses.fields(RunOptions)
+        for each in dataclasses.fields(options)
     ]
     own = [
         each.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        for each in inspect.signature(command, eval_str=True).parameters.values()
+        for each in signature.parameters.values()
         if each.name != "run"
     ]
 
     @functools.wraps(command)
     def wrapped(**values: Any) -> None:  # noqa: ANN401 - what typer parsed
         asked = {each.name: values.pop(each.name) for each in shared}
-        command(**values, run=RunOptions(**asked))
+        command(**values, run=options(**asked))
 
     parameters = [*own[:1], *shared, *own[1:]]
     wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer's way in

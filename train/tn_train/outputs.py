@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -25,10 +25,10 @@ EVERY = 10.0
 class Outputs:
     """Keeps the files of a run up to date."""
 
-    def __init__(self, run: Run, exemplar: Tensor, checkpoint: Path) -> None:
-        """Keep what is shown: the exemplar, float32 (1, 3, H, W), RGB in [0, 1]."""
+    def __init__(self, run: Run, exemplars: Sequence[Tensor], checkpoint: Path) -> None:
+        """Keep what is shown: exemplars, each float32 (1, 3, H, W), RGB in [0, 1]."""
         self.run = run
-        self.exemplar = exemplar
+        self.exemplars = exemplars
         self.checkpoint = checkpoint
         self.preview = checkpoint.with_suffix(".preview.png")
         self.curve = checkpoint.with_suffix(".loss.png")
@@ -36,7 +36,7 @@ class Outputs:
         self.next = 0.0
         self.troubled: set[Path] = set()
 
-    def check(self, exemplar: Path) -> None:
+    def check(self, exemplars: Sequence[Path]) -> None:
         """Refuse, before the first step, names that cannot be, and pictures that are not ours.
 
         Raises:
@@ -44,7 +44,7 @@ class Outputs:
         """
         for path in (self.checkpoint, self.preview, self.curve):
             check_name(path)
-            check_inputs_stay(path, exemplar)
+            check_inputs_stay(path, *exemplars)
         for path in (self.preview, self.curve):
             if path.is_file() and not _is_ours(path):
                 raise RequestError(
@@ -91,7 +91,7 @@ class Outputs:
 
     def _save_preview(self) -> None:
         if self.samples is not None:
-            write_preview(self.preview, self.exemplar, self.samples)
+            write_preview(self.preview, self.exemplars, self.samples)
 
     def _save_curve(self) -> None:
         from tn_train.plot import write_curve  # noqa: PLC0415 - matplotlib can wait

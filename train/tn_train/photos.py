@@ -3,7 +3,7 @@
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -89,6 +89,17 @@ def find(folder: Path | None) -> Photos:
     names = sorted(sizes)
     content = Content(len(names), _digest((name, sizes[name]) for name in names))
     return Photos(tuple(root / name for name in names), content, tuple(skipped))
+
+
+def listed(paths: Iterable[Path]) -> Photos:
+    """Return photos that a list names, sorted by name.
+
+    Raises:
+        PictureError: one cannot be opened.
+    """
+    ordered = tuple(sorted(paths, key=lambda path: path.name))
+    content = Content(len(ordered), _digest((path.name, _size(path)) for path in ordered))
+    return Photos(ordered, content, ())
 
 
 def held_out(photos: Photos, side: int, report: Callable[[str], None]) -> "Tensor":

@@ -10,14 +10,20 @@ from typing import Any
 from torch import Tensor
 
 from tn_runtime.errors import CheckpointError, RequestError
+from tn_runtime.spec import Exemplar
+from tn_train import base
 from tn_train import checkpoint as checkpoints
 from tn_train.checkpoint import Checkpoint
-from tn_train.config import PRESETS, Budget, Crop, Kind, TrainingConfig
+from tn_train.collection import Collection
+from tn_train.config import BASE, PRESETS, Budget, Crop, Kind, Preset, TrainingConfig
 from tn_train.data import check_depth, read_exemplar
 from tn_train.descriptor import Descriptor, check_layers, stride, vgg16, vgg19
-from tn_train.photos import Photos, find
+from tn_train.photos import Photos, find, listed
 
 SIZE_OPTION: dict[Kind, str] = {"texture": "--size", "style": "--style-size"}
+
+NOTHING = "none"
+"""What `--from` takes where a run is to start from nothing."""
 
 TRAINING = ("size", "layers", "weights", "content_weight", "variation_weight", "seed")
 """Options that are fields of a TrainingConfig."""
@@ -27,11 +33,16 @@ TRAINING = ("size", "layers", "weights", "content_weight", "variation_weight", "
 class Options:
     """What was asked for; None where nothing was."""
 
-    exemplar: Path
+    exemplars: tuple[Path, ...]
+    """One; of styles, one or more paintings."""
     output: Path
     kind: Kind = "texture"
+    collection: Collection | None = None
+    """The list that the exemplars come from; of a base alone."""
     content: Path | None = None
     """The folder of photos; of a style alone."""
+    start: str | None = None
+    """The checkpoint to start from, or `NOTHING`; of a style alone."""
     resume: bool = False
     budget: Budget | None = None
     preset: str | None = None
@@ -52,8 +63,8 @@ class Plan:
     """A run that can begin."""
 
     checkpoint: Checkpoint
-    pixels: Tensor
-    """The exemplar, float32 (1, 3, H, W), RGB in [0, 1]."""
+    pixels: tuple[Tensor, ...]
+    """Of each exemplar, float32 (1, 3, H, W), RGB in [0, 1]."""
     photos: Photos | None
     """The photos to learn on; of a style alone."""
 
@@ -67,9 +78,17 @@ def plan(options: Options) -> Plan:
         PictureError: the exemplar cannot be read.
     """
     _check_output(options)
-    photos = find(options.content) if options.kind == "style" else None
+    photos = _photos(options)
     checkpoint, pixels = _resumed(options, photos) if options.resume else _new(options, photos)
     return Plan(checkpoint, pixels, photos)
+
+
+def _photos(options: Options) -> Photos | None:
+    if options.kind == "texture":
+        return None
+    if options.collection and options.collection.photos:
+        return listed(options.collection.photos)
+    return find(options.content)
 
 
 def load_descriptor(checkpoint: Checkpoint, vgg19_file: Path | None) -> Descriptor:
@@ -101,34 +120,80 @@ def _described(training: TrainingConfig, kind: Kind) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*training.layers, *content)))
 
 
-def _new(options: Options, photos: Photos | None) -> tuple[Checkpoint, Tensor]:
-    presets = PRESETS[options.kind]
-    name = options.preset or next(iter(presets))
-    if name not in presets:
-        raise RequestError(f"there is no preset {name!r}; choose from {', '.join(presets)}")
-    preset = presets[name]
+def _new(options: Options, photos: Photos | None) -> tuple[Checkpoint, tuple[Tensor, ...]]:
+    name, preset = _preset(options)
     training = dataclasses.replace(preset.training, **_asked(options, *TRAINING))
+    config = dataclasses.replace(preset.generator, styles=len(options.exemplars))
     descriptor = "vgg19" if options.vgg19 else "vgg16"
     layers = _described(training, options.kind)
     check_layers(descriptor, layers)
     _check_weights(training)
-    pixels, exemplar = read_exemplar(
-        options.exemplar,
-        size=training.size,
-        crop=options.crop,
-        **_asked(options, "credit", "license"),
-    )
-    check_depth(exemplar, stride(descriptor, layers))
-    return Checkpoint(
+    pixels, exemplars = _read(options, training.size, options.crop)
+    _check_styles(exemplars)
+    for exemplar in exemplars:
+        check_depth(exemplar, stride(descriptor, layers))
+    checkpoint = Checkpoint(
         name=options.output.stem,
         preset=name,
-        config=preset.generator,
+        config=config,
         training=training,
         budget=options.budget or Budget(),
         descriptor=descriptor,
-        exemplar=exemplar,
+        exemplars=exemplars,
         content=photos.content if photos else None,
-    ), pixels
+    )
+    return _started(checkpoint, options), pixels
+
+
+def _preset(options: Options) -> tuple[str, Preset]:
+    presets = PRESETS[options.kind]
+    name = options.preset or next(iter(presets))
+    if name not in presets:
+        raise RequestError(f"there is no preset {name!r}; choose from {', '.join(presets)}")
+    return name, BASE if options.collection else presets[name]
+
+
+def _read(
+    options: Options, size: int, crop: Crop | None
+) -> tuple[tuple[Tensor, ...], tuple[Exemplar, ...]]:
+    """Return the pixels of all exemplars and the facts about them."""
+    words = _asked(options, "credit", "license")
+    listed = options.collection.paintings if options.collection else {}
+    read = []
+    for path in options.exemplars:
+        known = listed.get(path)
+        own = {"credit": known.credit, "license": known.license} if known else words
+        read.append(read_exemplar(path, size=size, crop=crop, **own))
+    pixels, exemplars = zip(*read, strict=True)
+    return pixels, exemplars
+
+
+def _check_styles(exemplars: tuple[Exemplar, ...]) -> None:
+    """Raise RequestError where paintings cannot be told apart, or be cropped alike."""
+    names = [exemplar.style for exemplar in exemplars]
+    for name in names:
+        if names.count(name) > 1:
+            raise RequestError(
+                f"two paintings are named {name!r}, and styles go by names: rename one"
+            )
+    if len(exemplars) > 1 and exemplars[0].crop:
+        raise RequestError("--crop is for one painting: give one, or crop the files")
+
+
+def _started(checkpoint: Checkpoint, options: Options) -> Checkpoint:
+    """Return the run with the weights to begin with."""
+    can_start = options.kind == "style" and checkpoint.preset == next(iter(PRESETS["style"]))
+    if options.start == NOTHING or (not options.start and (options.collection or not can_start)):
+        return checkpoint
+    path = Path(options.start) if options.start else base.PACKAGED
+    if not options.start and not path.exists():
+        return checkpoint
+    start = checkpoints.load(path)
+    return dataclasses.replace(
+        checkpoint,
+        started_from=f"{start.name}, {start.steps} steps",
+        weights=base.starting_weights(start, checkpoint.config, checkpoint.exemplars),
+    )
 
 
 def _check_weights(training: TrainingConfig) -> None:
@@ -143,7 +208,7 @@ def _check_weights(training: TrainingConfig) -> None:
             raise RequestError(f"the weight of {name} is {weight}: it is 0 or more, and finite")
 
 
-def _resumed(options: Options, photos: Photos | None) -> tuple[Checkpoint, Tensor]:
+def _resumed(options: Options, photos: Photos | None) -> tuple[Checkpoint, tuple[Tensor, ...]]:
     kept = checkpoints.load(options.output)
     if kept.config.kind != options.kind:
         raise RequestError(
@@ -155,17 +220,13 @@ def _resumed(options: Options, photos: Photos | None) -> tuple[Checkpoint, Tenso
             "photos: give the same folder as --content, or start anew under another name"
         )
     _check_agreement(options, kept)
-    pixels, exemplar = read_exemplar(options.exemplar, size=kept.training.size, crop=kept.crop)
-    if exemplar.sha256 != kept.exemplar.sha256:
-        raise CheckpointError(
-            f"{options.output} was trained from {kept.exemplar.name}, and {options.exemplar} is "
-            "another picture: give the first, or start anew under another name"
-        )
+    pixels, exemplars = _read(options, kept.training.size, kept.crop)
+    _check_same(options, kept, exemplars)
     words = _asked(options, "credit", "license")
     checkpoint = dataclasses.replace(
         kept,
         budget=options.budget or kept.budget,
-        exemplar=dataclasses.replace(kept.exemplar, **words),
+        exemplars=tuple(dataclasses.replace(exemplar, **words) for exemplar in kept.exemplars),
     )
     if checkpoint.budget.progress(kept.steps, kept.seconds) >= 1 and not words:
         raise RequestError(
@@ -173,6 +234,21 @@ def _resumed(options: Options, photos: Photos | None) -> tuple[Checkpoint, Tenso
             "for more, give larger totals (--steps or --minutes)"
         )
     return checkpoint, pixels
+
+
+def _check_same(options: Options, kept: Checkpoint, exemplars: tuple[Exemplar, ...]) -> None:
+    """Raise CheckpointError where the run was trained from other pictures."""
+    for path, exemplar, trained in zip(options.exemplars, exemplars, kept.exemplars, strict=False):
+        if exemplar.sha256 != trained.sha256:
+            raise CheckpointError(
+                f"{options.output} was trained from {trained.name}, and {path} is "
+                "another picture: give the first, or start anew under another name"
+            )
+    if len(exemplars) != len(kept.exemplars):
+        raise CheckpointError(
+            f"{options.output} was trained from {len(kept.exemplars)} pictures, not from "
+            f"{len(exemplars)}: give the same, or start anew under another name"
+        )
 
 
 def _check_agreement(options: Options, kept: Checkpoint) -> None:

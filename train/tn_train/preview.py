@@ -1,10 +1,11 @@
 """The picture that is renewed while a run goes: the exemplar, samples beside it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from torch import Tensor
 
-from tn_runtime.pictures import Rows, save, side_by_side
+from tn_runtime.pictures import Rows, below_one_another, save, side_by_side
 from tn_runtime.pixels import Pixels, from_unit
 from tn_runtime.version import __version__
 
@@ -17,16 +18,19 @@ def made_by() -> str:
     return f"{SOFTWARE} {__version__}"
 
 
-def write_preview(path: Path, exemplar: Tensor, samples: Tensor) -> None:
-    """Write the exemplar, then samples beside it, as a PNG.
+def write_preview(path: Path, exemplars: Sequence[Tensor], samples: Tensor) -> None:
+    """Write a line for each exemplar, its samples beside it, as a PNG.
 
     Args:
         path: of the file, which appears whole.
-        exemplar: float32 (1, 3, H, W), RGB in [0, 1].
-        samples: float32 (N, 3, h, w), the same.
+        exemplars: each float32 (1, 3, H, W), RGB in [0, 1].
+        samples: float32 (N, 3, h, w), the same; as many of each exemplar, in their order.
     """
-    pictures = [_pixels(picture) for picture in (*exemplar, *samples)]
-    save(path, Rows.of_array(side_by_side(pictures), {"Software": made_by()}))
+    lines = [
+        side_by_side([_pixels(picture) for picture in (*exemplar, *own)])
+        for exemplar, own in zip(exemplars, samples.chunk(len(exemplars)), strict=True)
+    ]
+    save(path, Rows.of_array(below_one_another(lines), {"Software": made_by()}))
 
 
 def _pixels(picture: Tensor) -> Pixels:
