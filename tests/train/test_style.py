@@ -279,6 +279,27 @@ def test_photos_are_asked_for_at_each_stage_from_its_first_step_on(begun, painti
     assert asked == [(32, 0), (32, 0), (48, 6)]  # the first time, for all evaluations
 
 
+def test_each_painting_has_its_turn_and_only_its_norms_learn(begun, painting):
+    paintings = [painting, painting.flip(1), painting.roll(1, 1)]
+    held = batch(-1, 40, 2).float() / 255
+    descriptor = vgg16([*LAYERS, TRAINING.content_layer])
+    task = StyleTask(descriptor, paintings, photos, held, TRAINING)
+    config = dataclasses.replace(config_of("instance"), styles=3)
+    exemplars = begun.exemplars * 3
+    run = Run(dataclasses.replace(begun, config=config, exemplars=exemplars), CPU)
+    for _ in range(3):
+        turns = []
+        for _ in range(3):
+            run.generator.zero_grad()
+            task.losses(run.generator.train(), run.rng, Moment(run.step, 0.0)).objective.backward()
+            moved = run.generator.coarsest[1].bias.grad.abs().sum(1).nonzero().flatten()
+            turns += moved.tolist()
+            run.step += 1
+        assert sorted(turns) == [0, 1, 2]
+    evaluation = task.evaluate(run.averaged)
+    assert len(evaluation.pictures) == 3 * len(held)
+
+
 def test_crops_come_again_in_rounds_and_their_features_are_computed_once(painting, monkeypatch):
     features = 128 * 16 * 16 * 2  # bytes of relu2_2 of a crop, in half precision
     monkeypatch.setattr(style, "KEPT", 3 * 2 * features)

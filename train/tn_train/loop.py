@@ -25,6 +25,9 @@ WARM_UP = 8
 """Steps until the learning rate is whole: Adam's first step moves every weight by all of it."""
 FLOOR = 0.02
 """Where the cosine ends, of the learning rate."""
+LARGEST_GRADIENT = 1.0
+"""Norm of the gradient, at most, in a run of several styles; most gradients are larger, and so all
+paintings pull alike."""
 DIVERGED = 10.0
 """Times the best loss, the untrained generator's included: more counts as a divergence."""
 BACKOFF = 0.25
@@ -156,8 +159,12 @@ class Run:
         total = losses.objective
         total.backward()  # type: ignore[no-untyped-call]
         gradients = [p.grad for p in self.generator.parameters() if p.grad is not None]
-        if not torch.isfinite(total + nn.utils.get_total_norm(gradients)):
+        norm = nn.utils.get_total_norm(gradients)
+        if not torch.isfinite(total + norm):
             return False
+        if self.origin.config.styles > 1:
+            # The relative losses of a pale painting are a hundred times those of others.
+            nn.utils.clip_grads_with_norm_(self.generator.parameters(), LARGEST_GRADIENT, norm)
         self.optimizer.step(self.learning_rate)
         self._average()
         return True
