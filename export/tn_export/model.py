@@ -79,6 +79,7 @@ def _spec(
             seconds=checkpoint.seconds,
             loss=checkpoint.loss,
             config=dataclasses.asdict(checkpoint.training),
+            started_from=checkpoint.started_from,
         ),
         parity=parity,
         producer=f"texture-networks {__version__}",

@@ -62,6 +62,8 @@ class Training:
     statistics and noise; of a style with a tenth of the relative content loss."""
     config: dict[str, Any]
     """Enough to train again, see `tn_train.config.TrainingConfig`."""
+    started_from: str = ""
+    """Name and steps of the checkpoint that the run began with; empty if it began with nothing."""
 
 
 @dataclass(frozen=True)

@@ -24,12 +24,12 @@ class Picture:
     """Name of the file."""
     title: str
     author: str
-    year: str
     source: str
     """Where the file comes from."""
     license: str
     sha256: str
     """Hash of the file."""
+    year: str = ""
 
     @property
     def credit(self) -> str:
