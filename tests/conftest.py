@@ -3,7 +3,9 @@
 torch is imported by those alone that ask for one of them: the runtime's tests do without.
 """
 
+import os
 import signal
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,9 @@ import pytest
 for number in (getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name)):
     if signal.getsignal(number) == signal.SIG_IGN:
         signal.signal(number, lambda *_: None)
+
+# Nor do the models that somebody keeps change what the tests see.
+os.environ["TEXTURE_NETWORKS_MODELS"] = str(Path(tempfile.gettempdir(), "no-models-of-their-own"))
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tn_runtime import console
+from tn_runtime import console, library
 
 app = typer.Typer(
     add_completion=False,
@@ -21,11 +21,17 @@ def export(
         Path | None,
         typer.Option("-o", "--output", help="Default: beside the checkpoint.", metavar="NAME.onnx"),
     ] = None,
+    install: Annotated[
+        bool,
+        typer.Option("--install", help="Write it to your folder of models: it then has a name."),
+    ] = False,
 ) -> None:
     """Export a trained generator to one ONNX file and prove that it computes the same.
 
     The file needs nothing but ONNX Runtime: seed, origin, size and period in, pixels out.
     """
+    if install:
+        output = _installed(checkpoint, output)
     output = output or checkpoint.with_suffix(".onnx")
     if output.suffix.lower() != ".onnx":
         raise typer.BadParameter(f"{output} is not a name for an ONNX file: end it in .onnx")
@@ -39,6 +45,15 @@ def export(
         f"{spec.generator.parameters:,} parameters; equal to PyTorch on {parity.windows} windows "
         f"within {parity.float_error:.1g} (pixels: {parity.pixel_error} of 255 levels)"
     )
+
+
+def _installed(checkpoint: Path, output: Path | None) -> Path:
+    """Return where the model goes in the user's folder, which is made."""
+    if output is not None:
+        raise typer.BadParameter(f"--install and -o {output} exclude each other; leave one out")
+    folder = library.folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / checkpoint.with_suffix(".onnx").name
 
 
 def main() -> None:

@@ -38,6 +38,8 @@ MODULES = {
     "onnx_ir": "export",
     "onnxscript": "export",
     "psutil": "bench",
+    "fastapi": "serve",
+    "uvicorn": "serve",
 }
 
 closed: set[str] = set()

@@ -10,14 +10,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tn_runtime import folding, providers
+from tn_runtime import folding, library, providers
 from tn_runtime.errors import ModelError, ProviderError, RequestError
 from tn_runtime.pixels import Pixels
 from tn_runtime.providers import ProviderChoice
 from tn_runtime.spec import METADATA_KEY, ModelSpec
 
 MODELS = Path(__file__).parent / "models"
-"""The models that can be named without a path: NAME.onnx."""
+"""The shipped models, which can be named without a path: NAME.onnx."""
 
 MAX_BYTES = 256 * 2**20
 """Limit for a model file. Ours have well under a megabyte; nothing larger is worth parsing."""
@@ -161,10 +161,10 @@ def load(
     provider: ProviderChoice = "auto",
     threads: int | None = None,
 ) -> Model:
-    """Load a model file, or a shipped model by its name.
+    """Load a model file, or a model by its name.
 
     Args:
-        model: a path, or a name out of `shipped()`; a file of that name wins.
+        model: a path, or a name out of `named()`; a file of that name wins.
         provider: "cuda" and "cpu" insist; "auto" takes CUDA where it works and the CPU elsewhere.
         threads: of the CPU; None lets ONNX Runtime choose. The pixels do not depend on it.
 
@@ -199,18 +199,26 @@ def shipped() -> dict[str, Path]:
     return {path.stem: path for path in sorted(MODELS.glob("*.onnx"))}
 
 
+def named() -> dict[str, Path]:
+    """Return the models that have a name: the shipped ones, and the user's own.
+
+    A model of the user's own takes the place of a shipped one of the same name.
+    """
+    return shipped() | library.own()
+
+
 def find(model: str | os.PathLike[str]) -> Path:
     """Return the path of a model given by path or name.
 
     Raises:
-        ModelError: neither a file nor the name of a shipped model.
+        ModelError: neither a file nor the name of a model.
     """
-    path, known = Path(model), shipped()
-    named = known.get(str(model))
-    if path.exists() and not (named and path.is_dir()):
+    path, known = Path(model), named()
+    by_name = known.get(str(model))
+    if path.exists() and not (by_name and path.is_dir()):
         return path
-    if named:
-        return named
+    if by_name:
+        return by_name
     names = f"the models with a name are: {', '.join(known)}" if known else "no model has a name"
     raise ModelError(f"{str(model)!r} is neither a file nor the name of a model; {names}")
 

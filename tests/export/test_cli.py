@@ -10,8 +10,8 @@ import pytest
 RUN = "from tn_export.cli import main; main()"
 
 
-def tn_export(*arguments):
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+def tn_export(*arguments, **variables):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)} | variables
     command = [sys.executable, "-c", RUN, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
 
@@ -23,6 +23,27 @@ def test_export(tiny_checkpoint, tmp_path):
     assert done.stderr == ""
     assert done.stdout.startswith(str(output))
     assert [path.name for path in tmp_path.iterdir()] == ["named.onnx"]
+
+
+def test_an_installed_model_has_its_name(tiny_checkpoint, tmp_path):
+    folder = tmp_path / "not" / "there"
+    done = tn_export(tiny_checkpoint, "--install", TEXTURE_NETWORKS_MODELS=str(folder))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(str(folder / "tiny.onnx"))
+    assert [path.name for path in folder.iterdir()] == ["tiny.onnx"]
+    assert not tiny_checkpoint.with_suffix(".onnx").exists()
+
+
+def test_a_model_is_installed_or_written_elsewhere(tiny_checkpoint, tmp_path):
+    done = tn_export(
+        *(tiny_checkpoint, "--install", "-o", tmp_path / "a.onnx"),
+        TEXTURE_NETWORKS_MODELS=str(tmp_path / "models"),
+    )
+    assert done.returncode == 2
+    [line] = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert "exclude each other" in line
+    assert list(tmp_path.iterdir()) == []
 
 
 class Evil:

@@ -27,10 +27,9 @@ TN_RUN = "import sys; sys.argv[0] = 'tn-run'; from tn_runtime.cli import main; m
 
 def python(script, *arguments, **options):
     """Run a script; stdout and stderr are captured as text unless told otherwise."""
-    options = {"capture_output": True, "text": True, "timeout": 120, **options}
+    options = {"capture_output": True, "text": True, "timeout": 120, "env": ENVIRONMENT, **options}
     return subprocess.run(
         [sys.executable, "-W", "error", "-c", script, *map(str, arguments)],
-        env=ENVIRONMENT,
         check=False,
         **options,
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tn_runtime import console
-from tn_runtime.commands.options import JsonOption, ModelArgument, ProviderOption, ThreadsOption
+from tn_runtime.commands.options import JsonOption, ProviderOption, ThreadsOption
 from tn_runtime.console import STDOUT
 from tn_runtime.errors import RequestError
 
@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from tn_runtime.commands.texture_job import Outcome, TextureJob
     from tn_runtime.session import Model
 
+DEFAULT_MODEL = "citrus"
+"""The model that makes a picture where none is named."""
+
 MAX_SEEDS = 100_000
 """The most pictures of one command; guards against a mistyped range."""
 
 
 def texture(
-    model: ModelArgument,
     output: Annotated[
         Path,
         typer.Option(
@@ -34,6 +36,14 @@ def texture(
             help="File to write: .png, .tiff, .jpg or .webp; - writes PNG to stdout.",
         ),
     ],
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            help="Model file (.onnx), or a name that `tn-run models` lists. "
+            f"[default: {DEFAULT_MODEL}]",
+            show_default=False,
+        ),
+    ] = None,
     size: Annotated[str, typer.Option(help="Size in pixels: WxH, or N for NxN.")] = "512x512",
     seed: Annotated[
         str, typer.Option(help="Seed, or A..B to write numbered files NAME_A to NAME_B.")
@@ -74,7 +84,9 @@ def texture(
         place,
     )
     job.check()
-    loaded = load(model, provider, threads)
+    if model is None:
+        console.note(f"no model is named: takes {DEFAULT_MODEL}; tn-run models lists all")
+    loaded = load(model or DEFAULT_MODEL, provider, threads)
     job.check_model(loaded)
     console.announce(loaded, provider)
     started = time.perf_counter()
