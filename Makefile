@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 LEAVES := train/tn_train/data/dead_leaves.jpg
 PHOTO := train/tn_train/data/photos/coffee.jpg
 
-.PHONY: demo test test-hard test-lowest check format clean
+.PHONY: demo site test test-hard test-lowest check format clean
 
 demo: demo/leaves.onnx demo/coffee.jpg
 	$(BIN)/tn-run texture demo/leaves.onnx -o demo/tile.png --size 1024 --tileable
@@ -33,6 +33,14 @@ demo/leaves.trained: | $(READY)
 		--credit "Yinan Chen, Sven Andreas Belting" --license CC0-1.0 \
 		$(if $(wildcard demo/leaves.pt),--resume)
 	touch demo/leaves.trained
+
+# The page of tn-run serve as a folder for any static host, in build/site: the models run in the browser.
+site: $(READY) site/node_modules/.package-lock.json
+	$(BIN)/python site/build.py build/site
+	@echo "Look at it: python3 -m http.server -d build/site"
+
+site/node_modules/.package-lock.json: site/package-lock.json
+	npm ci --prefix site --ignore-scripts --no-audit --no-fund
 
 test: check
 	$(BIN)/pytest -n 2 --dist loadfile

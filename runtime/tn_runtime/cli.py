@@ -8,6 +8,7 @@ from tn_runtime import console
 from tn_runtime.commands.doctor import doctor
 from tn_runtime.commands.info import info
 from tn_runtime.commands.models import models
+from tn_runtime.commands.serve import serve
 from tn_runtime.commands.style import style
 from tn_runtime.commands.texture import texture
 from tn_runtime.version import __version__
@@ -33,7 +34,7 @@ def start(
         console.result(context.get_help())
 
 
-for command in (texture, style, info, models, doctor):
+for command in (texture, style, info, models, serve, doctor):
     app.command()(command)
 
 
