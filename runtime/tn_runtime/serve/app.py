@@ -58,10 +58,16 @@ def _plain(text: object) -> object:
     return text
 
 
-Integer = Annotated[int, BeforeValidator(_plain)]
+PLAIN = BeforeValidator(_plain)
 ModelName = Annotated[str, PathParameter(description="A name that /models lists.")]
-Seed = Annotated[Integer, PathParameter(description="Number of the plane, int64.")]
-Place = Annotated[Integer, PathParameter(description="Number of the tile, of any sign.")]
+Seed = Annotated[int, PathParameter(description="Number of the plane, int64."), PLAIN]
+Place = Annotated[int, PathParameter(description="Number of the tile, of any sign."), PLAIN]
+Zoom = Annotated[
+    int,
+    PathParameter(ge=0, le=tiles.MAX_ZOOM, description="A pixel averages 2^z x 2^z."),
+    PLAIN,
+]
+Size = Annotated[int, Query(ge=TILEABLE[0], le=TILEABLE[1], description="Pixels."), PLAIN]
 
 KNOWN: dict[int | str, dict[str, Any]] = {
     304: {"description": "The client has it already, by its ETag."},
@@ -179,10 +185,7 @@ def _add_textures(app: FastAPI, studio: Studio) -> None:
         request: Request,
         model: ModelName,
         seed: Seed,
-        z: Annotated[
-            Integer,
-            PathParameter(ge=0, le=tiles.MAX_ZOOM, description="A pixel averages 2^z x 2^z."),
-        ],
+        z: Zoom,
         x: Place,
         y: Place,
     ) -> Response:
@@ -205,10 +208,7 @@ def _add_textures(app: FastAPI, studio: Studio) -> None:
         request: Request,
         model: ModelName,
         seed: Seed,
-        size: Annotated[
-            Integer,
-            Query(ge=TILEABLE[0], le=TILEABLE[1], description="Pixels, whole strides."),
-        ] = 512,
+        size: Size = 512,
     ) -> Response:
         """Return a square picture whose opposite edges match."""
         loaded = await studio.model(model)
