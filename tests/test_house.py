@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOORS = ["runtime/tn_runtime", "train/tn_train", "export/tn_export", "benchmarks/tn_bench"]
+PACKAGES = {"tn-run": "tn_runtime"}
 HEAVY = {"torch", "onnx", "onnxruntime", "onnxscript", "numpy", "PIL", "matplotlib", "tifffile"}
 
 
@@ -85,6 +86,8 @@ def test_command_lines_import_nothing_heavy(floor):
         ("tn-export", ["a.pt"], ["torch", "onnx", "onnx_ir"], "export"),
         ("tn-export", ["a.pt"], ["onnx", "onnx_ir"], "export"),
         ("tn-export", ["a.pt"], ["onnx_ir"], "export"),
+        ("tn-run", ["serve"], ["fastapi", "uvicorn"], "serve"),
+        ("tn-run", ["serve"], ["uvicorn"], "serve"),
     ],
 )
 def test_a_missing_extra_is_one_line_that_brings_all_the_command_needs(
@@ -94,7 +97,7 @@ def test_a_missing_extra_is_one_line_that_brings_all_the_command_needs(
     code = (
         f"import sys; sys.path[:0] = {paths!r}; sys.argv = {[command, *arguments]!r}; "
         f"sys.modules.update(dict.fromkeys({missing!r})); "
-        f"from {command.replace('-', '_')}.cli import main; main()"
+        f"from {PACKAGES.get(command, command.replace('-', '_'))}.cli import main; main()"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path

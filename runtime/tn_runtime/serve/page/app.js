@@ -151,7 +151,8 @@ function take(file) {
   return easel.take(file, chosen.style).catch(report);
 }
 
-$("choose").addEventListener("change", ({ target }) => {
+$("choose").addEventListener("click", () => $("file").click());
+$("file").addEventListener("change", ({ target }) => {
   if (target.files.length) take(target.files[0]);
   target.value = "";
 });
@@ -206,6 +207,7 @@ function describe(paragraph, card) {
 function busy(state) {
   const bar = $("busy");
   bar.hidden = state === false;
+  $("save").disabled = state !== false;
   if (typeof state === "number") bar.value = state;
   else bar.removeAttribute("value");
 }

@@ -15,14 +15,17 @@ export function createEasel(canvas, sliders, busy) {
   let layers = null; // { photo, painting, mixed }: ImageData of one size
   let painting = new AbortController();
   let frame = 0;
+  let taken = 0;
 
   async function take(file, model) {
     if (file.size > largestUpload) {
       throw new Error(`The photo has more than ${largestUpload / 1e6} MB; choose a smaller file.`);
     }
+    const number = ++taken;
     const bitmap = await decode(file, model).catch((error) => {
       throw new Error(`${file.name} cannot be read: ${error.message}`);
     });
+    if (number !== taken) return; // another one came
     photo = { file, name: file.name.replace(/\.[^.]*$/, ""), bitmap };
     layers = null;
     show(bitmap);
@@ -93,5 +96,5 @@ export function createEasel(canvas, sliders, busy) {
     setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
   }
 
-  return { take, restyle, save, hasPhoto: () => photo !== null };
+  return { take, restyle, save, hasPhoto: () => taken > 0 };
 }

@@ -13,6 +13,7 @@ const Tiles = L.GridLayer.extend({
   createTile(coords, done) {
     const canvas = L.DomUtil.create("canvas");
     canvas.width = canvas.height = TILE;
+    canvas.dataset.tile = [-coords.z, coords.x, coords.y].join("/");
     canvas.cancel = new AbortController();
     const request = { ...this.options.texture, zoom: -coords.z, x: coords.x, y: coords.y };
     drawTile(canvas.getContext("2d"), request, canvas.cancel.signal).then(
