@@ -8,8 +8,8 @@ const MEASURED = 256 * 256; // pixels on which a photo's statistics are measured
 
 export const largestUpload = 200e6; // bytes
 
-export const swatch = (name) => `swatches/${name}.webp`;
-export const modelFile = (name) => `models/${name}.onnx`;
+export const swatch = (name) => `swatches/${encodeURIComponent(name)}.webp`;
+export const modelFile = (name) => `models/${encodeURIComponent(name)}.onnx`;
 
 export async function models() {
   const response = await fetch("models.json");

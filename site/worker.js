@@ -78,7 +78,7 @@ async function painterOf(card, statistics) {
 }
 
 function fileOf(name) {
-  if (!files.has(name)) files.set(name, fetched(new URL(`models/${name}.onnx`, import.meta.url)));
+  if (!files.has(name)) files.set(name, fetched(new URL(`models/${encodeURIComponent(name)}.onnx`, import.meta.url)));
   return files.get(name);
 }
 

@@ -65,7 +65,8 @@ def test_the_page_is_served(client):
     page = client.get("/")
     assert page.status_code == 200
     assert "<title>Texture Networks</title>" in page.text
-    assert client.get("/leaflet/leaflet.js").status_code == 200
+    script = client.get("/leaflet/leaflet.js")
+    assert script.headers["content-type"].startswith("text/javascript")
     assert client.get("/photo.jpg").headers["content-type"] == "image/jpeg"
 
 

@@ -17,6 +17,7 @@ from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BeforeValidator
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import Scope
 
 from tn_runtime.errors import ModelError, TextureNetworksError
 from tn_runtime.pictures import Rows, encode
@@ -35,6 +36,15 @@ from tn_runtime.version import __version__
 
 PAGE = Path(__file__).parent / "page"
 
+MEDIA_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
+    "": "text/plain; charset=utf-8",
+}
+"""Of the page's files, by suffix."""
+
 AT_ONCE = 2
 """Requests that compute at a time; ONNX Runtime uses all cores for each."""
 WAITING = 64
@@ -44,6 +54,8 @@ CACHED_BYTES = 64 * 2**20
 MAX_UPLOAD = 40 * 10**6
 """Bytes of a photo's file."""
 UPLOAD_SECONDS = 60.0
+UPLOADS_AT_ONCE = 4
+"""Photos that are in memory at a time."""
 TILEABLE = (64, 2048)
 """Pixels, the smallest and the largest side of a tileable picture."""
 
@@ -101,8 +113,25 @@ def create_app(provider: ProviderChoice = "auto", names: list[str] | None = None
     _add_models(app, studio)
     _add_textures(app, studio)
     _add_photos(app, studio)
-    app.mount("/", StaticFiles(directory=PAGE, html=True), name="page")
+    app.mount("/", PageFiles(directory=PAGE, html=True), name="page")
     return app
+
+
+class PageFiles(StaticFiles):
+    """The page's own files."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """Return a file, which the browser keeps and asks for anew.
+
+        The system's table of media types is not asked: Windows may say that scripts are text, and
+        browsers then refuse them.
+        """
+        response = await super().get_response(path, scope)
+        response.headers["cache-control"] = "no-cache"
+        if isinstance(response, FileResponse):
+            suffix = Path(response.path).suffix
+            response.headers["content-type"] = MEDIA_TYPES.get(suffix, MEDIA_TYPES[""])
+        return response
 
 
 @dataclass(frozen=True)
@@ -221,6 +250,8 @@ def _add_textures(app: FastAPI, studio: Studio) -> None:
 
 
 def _add_photos(app: FastAPI, studio: Studio) -> None:
+    uploading = Gate(UPLOADS_AT_ONCE, WAITING)
+
     @app.post(
         "/photos/{model}",
         tags=["photos"],
@@ -248,8 +279,9 @@ def _add_photos(app: FastAPI, studio: Studio) -> None:
         """
         loaded = await studio.model(model)
         check_kind(loaded, "style")
-        data = await read_body(request, MAX_UPLOAD, UPLOAD_SECONDS)
-        painted = await studio.gate.run(request, _stylized, loaded, data, strength, keep_colors)
+        async with uploading.turn():
+            data = await read_body(request, MAX_UPLOAD, UPLOAD_SECONDS)
+            painted = await studio.gate.run(request, _stylized, loaded, data, strength, keep_colors)
         return Response(painted, media_type="image/png")
 
 

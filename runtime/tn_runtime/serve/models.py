@@ -1,5 +1,6 @@
 """The models that have a name: what a page shows of them, and those that are loaded."""
 
+import contextlib
 import os
 import threading
 from collections import OrderedDict
@@ -11,8 +12,11 @@ from tn_runtime.errors import ModelError
 from tn_runtime.providers import ProviderChoice
 from tn_runtime.session import Model, load, named
 
-MAX_LOADED = 16
-"""Models that are kept loaded; each holds tens of megabytes."""
+MAX_LOADED = 8
+"""Models that are kept loaded; each holds up to a hundred megabytes after it has run."""
+
+Version = tuple[int, int]
+"""Time of change and size of a file."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,8 @@ class NamedModels:
     def __init__(self, provider: ProviderChoice = "auto") -> None:
         self._provider = provider
         self._lock = threading.Lock()
-        self._loaded: OrderedDict[Path, tuple[tuple[int, int], Model]] = OrderedDict()
+        self._loaded: OrderedDict[Path, tuple[Version, Model]] = OrderedDict()
+        self._cards: dict[Path, tuple[Version, Card]] = {}
 
     def get(self, name: str) -> Model:
         """Return a model by its name, never by a path.
@@ -78,27 +83,32 @@ class NamedModels:
         """
         path = named()[name]
         with self._lock:
-            version = _version(path)
-            known = self._loaded.pop(path, None)
-            if known is None or known[0] != version:
-                known = version, load(path, self._provider)
-            self._loaded[path] = known
-            if len(self._loaded) > MAX_LOADED:
-                self._loaded.popitem(last=False)
-            return known[1]
+            return self._get(path, _version(path))
 
     def cards(self) -> list[Card]:
         """Return the cards of all models; those that do not load are left out."""
         found = []
-        for name in named():
-            try:
-                found.append(Card.of(name, self.get(name)))
-            except (ModelError, KeyError):  # KeyError: its file was removed a moment ago
-                continue
+        for name, path in named().items():
+            with self._lock, contextlib.suppress(ModelError):
+                version = _version(path)
+                known = self._cards.get(path)
+                if known is None or known[0] != version:
+                    known = version, Card.of(name, self._get(path, version))
+                    self._cards[path] = known
+                found.append(known[1])
         return found
 
+    def _get(self, path: Path, version: Version) -> Model:
+        known = self._loaded.pop(path, None)
+        if known is None or known[0] != version:
+            known = version, load(path, self._provider)
+        self._loaded[path] = known
+        if len(self._loaded) > MAX_LOADED:
+            self._loaded.popitem(last=False)
+        return known[1]
 
-def _version(path: Path) -> tuple[int, int]:
+
+def _version(path: Path) -> Version:
     try:
         facts = os.stat(path)  # noqa: PTH116 - one call for both
     except OSError as error:

@@ -1,7 +1,8 @@
 """Bounds for a server's work: so much at a time, so many waiting, so many bytes, so long."""
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from typing import ParamSpec, TypeVar
 
 from fastapi import HTTPException, Request
@@ -22,6 +23,22 @@ class Gate:
         self._most = at_once + waiting
         self._present = 0
 
+    @contextlib.asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait until it is one's turn, which lasts as long as the body.
+
+        Raises:
+            HTTPException: too many wait already.
+        """
+        if self._present >= self._most:
+            raise HTTPException(503, "the server is busy; try again", {"Retry-After": "1"})
+        self._present += 1
+        try:
+            async with self._turn:
+                yield
+        finally:
+            self._present -= 1
+
     async def run(
         self, request: Request, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
@@ -30,16 +47,10 @@ class Gate:
         Raises:
             HTTPException: too many wait already, or the client is gone.
         """
-        if self._present >= self._most:
-            raise HTTPException(503, "the server is busy; try again", {"Retry-After": "1"})
-        self._present += 1
-        try:
-            async with self._turn:
-                if await request.is_disconnected():  # as after panning on in a hurry
-                    raise HTTPException(GONE)
-                return await run_in_threadpool(work, *args, **kwargs)
-        finally:
-            self._present -= 1
+        async with self.turn():
+            if await request.is_disconnected():  # as after panning on in a hurry
+                raise HTTPException(GONE)
+            return await run_in_threadpool(work, *args, **kwargs)
 
 
 async def read_body(request: Request, most: int, seconds: float) -> bytes:

@@ -3,8 +3,8 @@
 
 export const largestUpload = 40e6; // bytes
 
-export const swatch = (name) => `swatches/${name}.webp`;
-export const modelFile = (name) => `models/${name}.onnx`;
+export const swatch = (name) => `swatches/${encodeURIComponent(name)}.webp`;
+export const modelFile = (name) => `models/${encodeURIComponent(name)}.onnx`;
 
 export async function models() {
   return (await answer(fetch("models"))).json();
@@ -12,19 +12,19 @@ export async function models() {
 
 /** Draw a tile of 256 x 256 pixels at (0, 0): zoom z averages 2^z x 2^z pixels of the plane. */
 export async function drawTile(context, { model, seed, zoom, x, y }, signal) {
-  const url = `tiles/${model.name}/${seed}/${zoom}/${x}/${y}.png`;
+  const url = `tiles/${encodeURIComponent(model.name)}/${seed}/${zoom}/${x}/${y}.png`;
   context.drawImage(await picture(fetch(url, { signal })), 0, 0);
 }
 
 /** Return the PNG of a square picture whose opposite edges match, as a Blob. */
 export async function tileable({ model, seed, size }, signal) {
-  const url = `tileable/${model.name}/${seed}.png?size=${size}`;
+  const url = `tileable/${encodeURIComponent(model.name)}/${seed}.png?size=${size}`;
   return (await answer(fetch(url, { signal }))).blob();
 }
 
 /** Return a photo in a style, as an ImageBitmap. */
 export function paint(model, { file }, signal) {
-  return picture(fetch(`photos/${model.name}`, { method: "POST", body: file, signal }));
+  return picture(fetch(`photos/${encodeURIComponent(model.name)}`, { method: "POST", body: file, signal }));
 }
 
 /** Return a photo, as an ImageBitmap; the server reads more formats than browsers do. */
@@ -32,7 +32,7 @@ export async function decode(file, model) {
   try {
     return await createImageBitmap(file);
   } catch {
-    const url = `photos/${model.name}?strength=0`;
+    const url = `photos/${encodeURIComponent(model.name)}?strength=0`;
     return picture(fetch(url, { method: "POST", body: file }));
   }
 }
