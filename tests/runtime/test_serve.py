@@ -1,8 +1,11 @@
 """The endpoints of the page: right pictures, refusals of everything else, bounds."""
 
 import asyncio
+import signal
+import socket
 import sys
 import threading
+import urllib.request
 
 import numpy as np
 import pytest
@@ -16,6 +19,7 @@ from fastapi.testclient import TestClient
 from runtime import contract, style_contract
 from runtime.hostile import bombs, mutations, sound_pictures
 from runtime.picture_files import png_bytes, smooth
+from runtime.processes import start_tn_run, tn_run
 from tn_runtime import library, load, stylize, synthesize
 from tn_runtime.errors import PictureError
 from tn_runtime.pictures import decode
@@ -321,6 +325,41 @@ def test_the_cache_drops_what_is_least_used():
     assert [cache.get(tag) for tag in "abc"] == [b"1234", None, b"1234"]
     cache.put("c", b"12345678901")  # larger than all that is kept
     assert [cache.get(tag) for tag in "abc"] == [None, None, None]
+
+
+# The command
+
+
+@pytest.fixture
+def command():
+    """Yield a running `tn-run serve` and the address that it printed."""
+    process = start_tn_run("serve", "--port", "0", "--no-browser", "--provider", "cpu")
+    address = process.stdout.readline().split(" ")[0]
+    yield process, address
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_the_command_serves_until_it_is_interrupted(command):
+    process, address = command
+    assert address.startswith("http://127.0.0.1:")
+    with urllib.request.urlopen(f"{address}tiles/citrus/7/0/0/0.png", timeout=60) as answer:
+        tile = decode(answer.read()).srgb()
+    assert np.array_equal(tile, synthesize(load("citrus", "cpu"), (256, 256), 7))
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, "")
+
+
+def test_a_port_that_is_taken_is_one_line():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = tn_run("serve", "--port", port, "--no-browser")
+    assert done.returncode == 2
+    [line] = done.stderr.splitlines()
+    assert line.startswith(f"error: 127.0.0.1, port {port} cannot be listened on: ")
+    assert line.endswith("--port 0 takes a free port")
 
 
 # Around

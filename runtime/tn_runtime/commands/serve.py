@@ -5,6 +5,7 @@ Heavy imports stay inside the command, so that --help answers at once.
 
 import contextlib
 import socket
+import sys
 import threading
 import webbrowser
 from typing import Annotated
@@ -17,6 +18,8 @@ from tn_runtime.errors import RequestError
 
 LOOPBACK = "127.0.0.1"
 MAX_CONNECTIONS = 256
+GRACE = 5
+"""Seconds that requests have left when the server is ended."""
 
 
 def serve(
@@ -43,7 +46,13 @@ def serve(
         name = f"[{host}]" if ":" in host else host
         url = f"http://{name}:{listener.getsockname()[1]}/"
         console.result(f"{url} (Ctrl-C ends it)")
-        config = uvicorn.Config(app, log_level="warning", limit_concurrency=MAX_CONNECTIONS)
+        sys.stdout.flush()
+        config = uvicorn.Config(
+            app,
+            log_level="warning",
+            limit_concurrency=MAX_CONNECTIONS,
+            timeout_graceful_shutdown=GRACE,
+        )
         if browser:  # the listener lets it wait until the server has started
             threading.Thread(target=webbrowser.open, args=[url], daemon=True).start()
         with contextlib.suppress(KeyboardInterrupt):
