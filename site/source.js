@@ -7,6 +7,7 @@ const LARGEST_SIDE = 1536; // pixels of a photo; a larger one is reduced
 const MEASURED = 256 * 256; // pixels on which a photo's statistics are measured: as in training
 
 export const largestUpload = 200e6; // bytes
+export const farthest = 2; // zoom: 1/4; a tile of 1/8 takes a core some seconds
 
 export const swatch = (name) => `swatches/${encodeURIComponent(name)}.webp`;
 export const modelFile = (name) => `models/${encodeURIComponent(name)}.onnx`;

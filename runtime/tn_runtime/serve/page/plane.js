@@ -1,9 +1,9 @@
 // The endless canvas: Leaflet pans and zooms over tiles of a texture's plane.
 
-import { drawTile } from "./source.js";
+import { drawTile, farthest } from "./source.js";
 
 const TILE = 256; // pixels of the plane
-const OUT = 3, IN = 2; // levels of zoom: 1/8 to 4 times
+const NEAREST = 2; // zoom: 4 times
 
 // On a fine screen a tile is drawn smaller, so that its pixels are not blown up.
 const SHOWN = devicePixelRatio >= 1.5 ? TILE / 2 : TILE; // CSS pixels at zoom 0
@@ -30,8 +30,8 @@ export function createPlane(element, report) {
     crs: L.CRS.Simple,
     center: [0, 0],
     zoom: 0,
-    minZoom: -OUT,
-    maxZoom: IN,
+    minZoom: -farthest,
+    maxZoom: NEAREST,
     zoomControl: false,
     attributionControl: false,
     wheelPxPerZoomLevel: 100,
@@ -43,10 +43,10 @@ export function createPlane(element, report) {
     const layer = new Tiles({
       texture,
       tileSize: SHOWN,
-      minNativeZoom: -OUT,
+      minNativeZoom: -farthest,
       maxNativeZoom: 0,
-      minZoom: -OUT,
-      maxZoom: IN,
+      minZoom: -farthest,
+      maxZoom: NEAREST,
       keepBuffer: 1,
       updateWhenZooming: false,
       noWrap: true,

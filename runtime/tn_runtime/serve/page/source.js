@@ -2,6 +2,7 @@
 // makes them in the browser; both export the same.
 
 export const largestUpload = 40e6; // bytes
+export const farthest = 3; // zoom: 1/8
 
 export const swatch = (name) => `swatches/${encodeURIComponent(name)}.webp`;
 export const modelFile = (name) => `models/${encodeURIComponent(name)}.onnx`;
