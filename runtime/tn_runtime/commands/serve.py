@@ -7,7 +7,6 @@ import contextlib
 import socket
 import sys
 import threading
-import webbrowser
 from typing import Annotated
 
 import typer
@@ -36,6 +35,8 @@ def serve(
 
     It runs until Ctrl-C. It answers to this machine alone, unless --host says otherwise.
     """
+    import webbrowser
+
     import fastapi  # noqa: F401 - a missing extra is said before anything else
     import uvicorn
 
