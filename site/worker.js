@@ -55,8 +55,11 @@ function photoInputs(card, { rgb, y, x, height, width }, window) {
 }
 
 function integers(inputs) {
-  const tensor = (values) => new ort.Tensor("int64", BigInt64Array.from(values, BigInt), [values.length]);
-  return Object.fromEntries(Object.entries(inputs).map(([name, values]) => [name, tensor(values)]));
+  const tensors = {};
+  for (const [name, values] of Object.entries(inputs)) {
+    tensors[name] = new ort.Tensor("int64", BigInt64Array.from(values, BigInt), [values.length]);
+  }
+  return tensors;
 }
 
 function sessionOf(name) {
@@ -78,7 +81,8 @@ async function painterOf(card, statistics) {
 }
 
 function fileOf(name) {
-  if (!files.has(name)) files.set(name, fetched(new URL(`models/${encodeURIComponent(name)}.onnx`, import.meta.url)));
+  const url = new URL(`models/${encodeURIComponent(name)}.onnx`, import.meta.url);
+  if (!files.has(name)) files.set(name, fetched(url));
   return files.get(name);
 }
 

@@ -113,7 +113,6 @@ $("make-tile").addEventListener("click", () =>
 $("far").addEventListener("click", () => {
   const somewhere = () => Math.round((2 * Math.random() - 1) * FAR);
   plane.go({ x: somewhere(), y: somewhere(), zoom: plane.place().zoom }, { animate: false });
-  plane.show({ model: chosen.texture, seed: chosen.seed });
 });
 $("zoom-in").addEventListener("click", () => plane.map.zoomIn());
 $("zoom-out").addEventListener("click", () => plane.map.zoomOut());
@@ -225,7 +224,8 @@ function report(error) {
 
 function readAddress(cards) {
   const [name, ...numbers] = decodeURIComponent(location.hash.slice(1)).split("/");
-  const [seed = 0, x = 0, y = 0, zoom = 0] = numbers.map(Number).map((n) => (Number.isFinite(n) ? n : 0));
+  const finite = (text) => (Number.isFinite(Number(text)) ? Number(text) : 0);
+  const [seed = 0, x = 0, y = 0, zoom = 0] = numbers.map(finite);
   return { model: cards.find((card) => card.name === name), seed: Math.trunc(seed), x, y, zoom };
 }
 

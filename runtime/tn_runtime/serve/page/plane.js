@@ -26,6 +26,7 @@ const Tiles = L.GridLayer.extend({
 
 /** Return the canvas in an element; `report` is called with what goes wrong. */
 export function createPlane(element, report) {
+  const moves = !matchMedia("(prefers-reduced-motion: reduce)").matches;
   const map = L.map(element, {
     crs: L.CRS.Simple,
     center: [0, 0],
@@ -35,7 +36,9 @@ export function createPlane(element, report) {
     zoomControl: false,
     attributionControl: false,
     wheelPxPerZoomLevel: 100,
-    maxBoundsViscosity: 0,
+    fadeAnimation: moves,
+    zoomAnimation: moves,
+    inertia: moves,
   });
   let current = null;
 

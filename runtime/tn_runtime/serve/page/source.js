@@ -25,7 +25,8 @@ export async function tileable({ model, seed, size }, signal) {
 
 /** Return a photo in a style, as an ImageBitmap. */
 export function paint(model, { file }, signal) {
-  return picture(fetch(`photos/${encodeURIComponent(model.name)}`, { method: "POST", body: file, signal }));
+  const url = `photos/${encodeURIComponent(model.name)}`;
+  return picture(fetch(url, { method: "POST", body: file, signal }));
 }
 
 /** Return a photo, as an ImageBitmap; the server reads more formats than browsers do. */
