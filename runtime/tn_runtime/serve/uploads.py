@@ -18,8 +18,8 @@ MAX_SIDE = 2048
 """Pixels; a larger photo is reduced."""
 MAX_PIXELS = 100_000_000
 """Pixels of a photo that is decoded: what cameras have."""
-SECONDS = 30
-"""Decoding a photo of that size takes a few."""
+SECONDS = 60
+"""Decoding a photo of that size takes a few, and more on a busy machine."""
 MAX_MEMORY = 4 * 2**30
 """Bytes of address space, where the system has such a limit."""
 REFUSED = 2
