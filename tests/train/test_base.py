@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -131,6 +132,26 @@ def test_a_run_begins_with_the_weights_it_is_given(trained: Path, folder: Path, 
     assert losses["both, 2 steps"] != losses[""]
     weights = base.starting_weights(checkpoints.load(trained), run.config, run.exemplars)
     assert not torch.equal(run.weights["coarsest.0.weight"], weights["coarsest.0.weight"])
+
+
+def test_the_packaged_base_is_small_and_lists_what_it_has_learned_from(
+    folder: Path, tmp_path: Path
+):
+    packaged = checkpoints.load(base.PACKAGED)
+    with base.PACKAGED.with_suffix(".toml").open("rb") as file:
+        listed = tomllib.load(file)
+    hashes = [exemplar.sha256 for exemplar in packaged.exemplars]
+    assert hashes == [picture["sha256"] for picture in listed["painting"]]
+    licenses = {picture["license"] for kind in listed.values() for picture in kind}
+    assert licenses == {"public domain", "CC0-1.0"}
+    assert base.PACKAGED.stat().st_size < 10**6
+    checkpoint = planned(folder, tmp_path).checkpoint
+    assert checkpoint.started_from == f"base, {packaged.steps} steps"
+
+
+def test_a_run_that_goes_on_has_its_start(folder: Path, tmp_path: Path):
+    with pytest.raises(RequestError, match="--from is for a run that begins"):
+        planned(folder, tmp_path, resume=True, start="none")
 
 
 def test_nothing_is_what_none_starts_from(folder: Path, tmp_path: Path):

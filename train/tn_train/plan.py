@@ -78,6 +78,8 @@ def plan(options: Options) -> Plan:
         PictureError: the exemplar cannot be read.
     """
     _check_output(options)
+    if options.resume and options.start:
+        raise RequestError("--from is for a run that begins: leave it out, or leave out --resume")
     photos = _photos(options)
     checkpoint, pixels = _resumed(options, photos) if options.resume else _new(options, photos)
     return Plan(checkpoint, pixels, photos)
@@ -186,8 +188,6 @@ def _started(checkpoint: Checkpoint, options: Options) -> Checkpoint:
     if options.start == NOTHING or (not options.start and (options.collection or not can_start)):
         return checkpoint
     path = Path(options.start) if options.start else base.PACKAGED
-    if not options.start and not path.exists():
-        return checkpoint
     start = checkpoints.load(path)
     return dataclasses.replace(
         checkpoint,
