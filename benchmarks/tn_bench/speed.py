@@ -225,7 +225,12 @@ def _noise_share(checkpoint: Path, model: Path, core: Path) -> float:
     """Time the program and its core in turns on one window, with statistics given."""
     import numpy as np
 
-    from tn_runtime.folding import default_statistics, offsets, with_statistics
+    from tn_runtime.folding import (
+        default_blend,
+        default_statistics,
+        offsets,
+        with_constants,
+    )
     from tn_runtime.providers import onnxruntime
     from tn_train.checkpoint import load
 
@@ -233,8 +238,10 @@ def _noise_share(checkpoint: Path, model: Path, core: Path) -> float:
     shapes = generator.input_shapes(1, NOISE_WINDOW, NOISE_WINDOW)
     rng = np.random.default_rng(0)
     noise = {f"level_{k}": rng.random(shape, np.float32) for k, shape in enumerate(shapes)}
+    blend = default_blend(generator.config.styles)
+    style = {"style": blend[None]} if len(blend) > 1 else {}
     if generator.config.kind == "style":
-        request = _style_request(NOISE_WINDOW, seed=generator.config.noise_channels > 0)
+        request = _style_request(NOISE_WINDOW, seed=generator.config.noise_channels > 0) | style
     else:
         values = {"seed": [0], "origin": [0, 0], "size": [NOISE_WINDOW] * 2, "period": [0, 0]}
         request = {name: np.array(value, np.int64) for name, value in values.items()}
@@ -243,14 +250,15 @@ def _noise_share(checkpoint: Path, model: Path, core: Path) -> float:
     def opened(path: Path) -> Any:  # noqa: ANN401 - untyped package
         data = path.read_bytes()
         if channels:
-            data = with_statistics(data, default_statistics(channels), *offsets(data, channels))
+            places = offsets(data, channels, len(blend))
+            data = with_constants(data, places, default_statistics(channels), blend)
         return ort.InferenceSession(data, providers=["CPUExecutionProvider"])
 
     whole, inner = opened(model), opened(core)
     ratios = []
     for _ in range(10):
         outside = _seconds(lambda: whole.run(None, request))
-        ratios.append(1 - _seconds(lambda: inner.run(None, noise)) / outside)
+        ratios.append(1 - _seconds(lambda: inner.run(None, noise | style)) / outside)
     return statistics.median(ratios)
 
 

@@ -40,8 +40,9 @@ def export(
 
     spec = write(load(checkpoint), output)
     parity = spec.parity
+    styles = f"{len(spec.styles)} styles, " if spec.takes_style else ""
     console.result(
-        f"{output}  {output.stat().st_size / 1000:.0f} kB, "
+        f"{output}  {output.stat().st_size / 1000:.0f} kB, {styles}"
         f"{spec.generator.parameters:,} parameters; equal to PyTorch on {parity.windows} windows "
         f"within {parity.float_error:.1g} (pixels: {parity.pixel_error} of 255 levels)"
     )

@@ -4,7 +4,8 @@ The nodes are written one by one, in the order of `Generator.run`. A graph holds
 instance normalisation twice, with one set of weights, as the two branches of an `If`: one measures
 the statistics of each picture, the other has them as constants. ONNX Runtime keeps only the branch
 that the constant `given` selects, and only with constant statistics it folds each norm into the
-convolution before it.
+convolution before it. So it does with several styles: their blend is an input of the first branch
+and a constant of the second.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from tn_export.graph import finished, new_builder
 from tn_export.optimize import folded
-from tn_runtime.folding import GIVEN, STATISTICS, default_statistics
+from tn_runtime.folding import BLEND, GIVEN, STATISTICS, default_blend, default_statistics
 from tn_train.generator import Generator, Join
 from tn_train.norm import EPS, InstanceNorm
 
@@ -33,6 +34,9 @@ def add_network(
 ) -> Sequence[ir.Value]:
     """Add the nodes of a generator in evaluation mode.
 
+    A generator of several styles adds an input to the graph: `style`, float32 [N, S], the share of
+    each style in each picture.
+
     Args:
         builder: of the graph.
         generator: its BatchNorms are folded away.
@@ -41,8 +45,9 @@ def add_network(
     Returns:
         The picture, float32 (N, 3, h, w); of a generator with normalised channels also what is
         measured of them, float32 (N, C, 2). Such a graph gets two initializers: `given`, false, and
-        `statistics`, float32 (C, 2). While `given` is true, all pictures are normalised by
-        `statistics`, and what is measured is `statistics`, N times.
+        `statistics`, float32 (C, 2); with several styles a third one, `blend`, float32 (S,). While
+        `given` is true, all pictures are normalised by `statistics`, and have the styles of
+        `blend`; what is measured is `statistics`, N times.
     """
     network = folded(generator)
     weights = _weights(builder, network)
@@ -54,8 +59,8 @@ def add_network(
 def core_model(generator: Generator) -> ir.Model:
     """Return the network alone as a model, to be compared with PyTorch.
 
-    Inputs `level_0` ... `level_{K-1}`, finest first; outputs `float_image` and, where there is one,
-    `measured`, as in `add_network`.
+    Inputs `level_0` ... `level_{K-1}`, finest first; the other input, outputs and initializers are
+    those of `add_network`: `float_image` and, where there is one, `measured`.
     """
     builder = new_builder("core")
     levels = [
@@ -78,10 +83,13 @@ def _weights(builder: GraphBuilder, network: Generator) -> Weights:
 
 
 def _padded(parameter: Tensor) -> np.ndarray:
-    """Return a parameter as float32; with weights of 0 for what `_Nodes.convolution` adds."""
+    """Return a parameter as float32; with weights of 0 for what `_Nodes.convolution` adds.
+
+    Those of a norm are (c,), or (c, S) of several styles.
+    """
     array: np.ndarray = parameter.detach().numpy()
     if array.ndim == 2:  # of a norm
-        array = array[0]
+        array = array.T if len(array) > 1 else array[0]
     if array.ndim == 4:
         array = np.pad(array, ((0, 0), (0, missing_channels(array.shape[1])), (0, 0), (0, 0)))
     return array
@@ -103,14 +111,19 @@ def _either_branch(
     given = builder.initializer(ir.tensor(np.array(False)), GIVEN, qualify=False)
     default = default_statistics(network.normalized_channels)
     statistics = builder.initializer(ir.tensor(default), STATISTICS, qualify=False)
+    style = blend = None
+    if (styles := network.config.styles) > 1:
+        style = builder.op.Unsqueeze(builder.input("style", FLOAT, ["N", styles]), [2])
+        blend = builder.initializer(ir.tensor(default_blend(styles)), BLEND, qualify=False)
 
     def measuring(op: OpBuilder) -> tuple[ir.Value, ir.Value]:
-        norm = Measuring(op)
+        norm = Measuring(op, weights, style)
         image = _Nodes(op, weights, norm).generator(network, levels)
         return image, op.Squeeze(op.Concat(*norm.measured, axis=1), [3])
 
     def folding(op: OpBuilder) -> tuple[ir.Value, ir.Value]:
-        image = _Nodes(op, weights, Given(op, weights, statistics)).generator(network, levels)
+        norm = Given(op, weights, blend, statistics)
+        image = _Nodes(op, weights, norm).generator(network, levels)
         batch = op.Shape(levels[0], start=0, end=1)
         return image, op.Expand(statistics, op.Concat(batch, list(default.shape), axis=0))
 
@@ -132,8 +145,9 @@ def _either_branch(
 class Measuring:
     """Normalises each picture by its own statistics, and keeps them; see `InstanceNorm`."""
 
-    def __init__(self, op: OpBuilder) -> None:
-        self.op = op
+    def __init__(self, op: OpBuilder, weights: Weights, style: ir.Value | None) -> None:
+        """Take the share of each style in each picture, float32 (N, S, 1); None for one style."""
+        self.op, self.weights, self.style = op, weights, style
         self.measured: list[ir.Value] = []
         """Mean and variance, float32 (N, c, 2, 1), of each norm."""
 
@@ -145,22 +159,34 @@ class Measuring:
         centred = op.Sub(window, mean)
         variance = op.ReduceMean(op.Mul(centred, centred), [2, 3])
         self.measured.append(op.Concat(mean, variance, axis=2))
-        # A second copy of what `Given` has: nodes that reshape the first would make all sessions
-        # slower to open.
         weight, bias = (
-            op.initializer(ir.tensor(each.detach().numpy()[0, :, None, None]), f"{x.name}.{name}")
-            for name, each in norm.named_parameters()
+            self._blended(parameter, f"{x.name}.{name}")
+            for name, parameter in norm.named_parameters()
         )
         scale = op.Div(weight, op.Sqrt(op.Add(variance, EPS)))
         shift = op.Sub(bias, op.Mul(mean, scale))
         return op.Add(op.Mul(x, scale), shift)  # type: ignore[no-any-return]
 
+    def _blended(self, parameter: Tensor, name: str) -> ir.Value:
+        """Return the weight or bias of each picture, (N, c, 1, 1) or (c, 1, 1)."""
+        if self.style is None:
+            # A second copy of what `Given` has: nodes that reshape the first would make all
+            # sessions slower to open.
+            values = parameter.detach().numpy()[0, :, None, None]
+            return self.op.initializer(ir.tensor(values), name)
+        # One product a picture: a batch is its singles to the bit.
+        products = self.op.MatMul(self.weights[parameter], self.style)
+        return self.op.Unsqueeze(products, [3])  # type: ignore[no-any-return]
+
 
 class Given:
     """Normalises all pictures by constants."""
 
-    def __init__(self, op: OpBuilder, weights: Weights, statistics: ir.Value) -> None:
-        self.op, self.weights, self.statistics = op, weights, statistics
+    def __init__(
+        self, op: OpBuilder, weights: Weights, blend: ir.Value | None, statistics: ir.Value
+    ) -> None:
+        """Take the share of each style, float32 (S,), None for one; and statistics, (C, 2)."""
+        self.op, self.weights, self.blend, self.statistics = op, weights, blend, statistics
         self.done = 0
 
     def __call__(self, norm: InstanceNorm, x: ir.Value) -> ir.Value:
@@ -169,8 +195,13 @@ class Given:
         self.done = end
         own = op.Slice(self.statistics, [start], [end], [0])
         mean, variance = (op.Gather(own, column, axis=1) for column in (0, 1))
-        weight, bias = (self.weights[each] for each in (norm.weight, norm.bias))
+        weight, bias = (self._blended(each) for each in (norm.weight, norm.bias))
         return op.BatchNormalization(x, weight, bias, mean, variance, epsilon=EPS)  # type: ignore[no-any-return]
+
+    def _blended(self, parameter: Tensor) -> ir.Value:
+        """Return the weight or bias, (c,)."""
+        weights = self.weights[parameter]
+        return weights if self.blend is None else self.op.MatMul(weights, self.blend)
 
 
 class _Nodes:

@@ -14,7 +14,7 @@ from tn_export.verify import prove
 from tn_runtime.files import atomic
 from tn_runtime.folding import offsets
 from tn_runtime.session import load
-from tn_runtime.spec import FORMATS, METADATA_KEY, GeneratorSpec, ModelSpec, Parity, Training
+from tn_runtime.spec import FORMAT, METADATA_KEY, GeneratorSpec, ModelSpec, Parity, Training
 from tn_runtime.version import __version__
 from tn_train.checkpoint import Checkpoint
 from tn_train.generator import Generator
@@ -56,7 +56,7 @@ def _spec(
     checkpoint: Checkpoint, generator: Generator, name: str, parity: Parity, program: bytes
 ) -> ModelSpec:
     config = generator.config
-    given_at, statistics_at = offsets(program, generator.normalized_channels)
+    places = offsets(program, generator.normalized_channels, config.styles)
     return ModelSpec(
         kind=config.kind,
         name=name,
@@ -64,15 +64,13 @@ def _spec(
         # A window of a photo is widened to whole strides first.
         halo=generator.halo + (config.stride - 1 if config.kind == "style" else 0),
         normalized_channels=generator.normalized_channels,
-        given_at=given_at,
-        statistics_at=statistics_at,
         noise=SCHEME if config.noise_channels else "",
         generator=GeneratorSpec(
             preset=checkpoint.preset,
             parameters=generator.parameter_count,
             config=dataclasses.asdict(config),
         ),
-        exemplar=checkpoint.exemplars[0],
+        exemplars=checkpoint.exemplars,
         training=Training(
             descriptor=checkpoint.descriptor,
             steps=checkpoint.steps,
@@ -83,5 +81,6 @@ def _spec(
         ),
         parity=parity,
         producer=f"texture-networks {__version__}",
-        format=FORMATS[config.kind],
+        format=FORMAT,
+        **places._asdict(),
     )

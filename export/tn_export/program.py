@@ -62,9 +62,10 @@ def style_program(generator: Generator) -> ir.Model:
 
     Inputs: `content` uint8 [N, H, W, 3], RGB, a photo or a part of it; int64 `window` [4], (y, x,
     h, w) of the output within the content, which is mirrored where the window needs more; int64
-    `origin` [2], (y, x) of the content in the whole picture; with noise int64 `seed` [N]. Output
-    `image`: uint8 [N, h, w, 3], RGB. With normalised channels there are one more output, `measured`
-    float32 [N, C, 2], and the initializers of `add_network`.
+    `origin` [2], (y, x) of the content in the whole picture; with noise int64 `seed` [N]; with
+    several styles float32 `style` [N, S]. Output `image`: uint8 [N, h, w, 3], RGB. With normalised
+    channels there are one more output, `measured` float32 [N, C, 2], and the initializers of
+    `add_network`.
     """
     builder = new_builder("style")
     op = builder.op

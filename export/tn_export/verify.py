@@ -1,7 +1,7 @@
 """The parity proof: PyTorch against ONNX Runtime, made before a model file gets its name."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,7 @@ import torch
 
 from tn_export.noise import noise
 from tn_runtime.errors import ParityError
-from tn_runtime.folding import offsets, with_statistics
+from tn_runtime.folding import offsets, with_constants
 from tn_runtime.spec import Parity
 from tn_train.generator import Generator
 from tn_train.norm import Condition
@@ -64,7 +64,10 @@ class StyleCall:
     shift: Pair = (0, 0)
     """Place of the photo within a larger picture."""
     given: bool = False
-    """Whether the statistics of normalised channels are given, not measured."""
+    """Whether the statistics of normalised channels are given, not measured; and with them the
+    blend of styles."""
+    style: int | None = None
+    """The one style of all photos; None blends all styles, for each photo in its own way."""
 
     @property
     def origin(self) -> Pair:
@@ -87,7 +90,14 @@ class StyleCall:
         if generator.config.noise_channels:
             values["seed"] = self.seed
         inputs = {name: np.array(value, dtype=np.int64) for name, value in values.items()}
-        return inputs | {"content": self._photos()}
+        return inputs | {"content": self._photos()} | style_input(generator, self)
+
+    def shares(self, styles: int) -> Float:
+        """Return the share of each style in each photo, (N, S); they add up to 1."""
+        if self.style is not None:
+            return np.eye(styles, dtype=np.float32)[[self.style] * len(self.seed)]
+        rng = np.random.default_rng(self.seed[0] % 2**32)
+        return rng.dirichlet(np.ones(styles), len(self.seed)).astype(np.float32)
 
     def _photos(self) -> npt.NDArray[np.uint8]:
         """Return uint8 (N, H, W, 3), as smooth as photos, with edges and pixel noise."""
@@ -102,8 +112,8 @@ class StyleCall:
 Call = TextureCall | StyleCall
 
 MEASURED_CALL = StyleCall((12,), (96, 128), (0, 0), (96, 128))
-"""Its statistics are those that are given to others. A flat photo's would not do: by them, other
-photos are divided by almost nothing."""
+"""Its statistics and blend are those that are given to others. A flat photo's would not do: by its
+statistics, other photos are divided by almost nothing."""
 
 TEXTURE_CALLS = (
     TextureCall((0,), (0, 0), (256, 256)),
@@ -133,13 +143,30 @@ STYLE_CALLS = (
 """Whole, tiny, smaller than the halo, odd, a part, a part of a larger picture, beyond the edges;
 statistics measured and given."""
 
-CALLS: dict[str, tuple[Call, ...]] = {"texture": TEXTURE_CALLS, "style": STYLE_CALLS}
+
+class Constants(NamedTuple):
+    """What is given to a style: the statistics of its normalised channels, and its blend."""
+
+    statistics: Float
+    """(C, 2)"""
+    blend: Float
+    """(S,)"""
+
+
+def calls_of(generator: Generator) -> tuple[Call, ...]:
+    """Return the requests that a generator is proven with; each of several styles also alone."""
+    if generator.config.kind == "texture":
+        return TEXTURE_CALLS
+    styles = range(generator.config.styles)
+    alone = [StyleCall((20 + style,), (48, 64), (0, 0), (48, 64), style=style) for style in styles]
+    return (*STYLE_CALLS, *alone) if len(alone) > 1 else STYLE_CALLS
 
 
 def prove(generator: Generator, core: bytes, program: bytes) -> Parity:
     """Compare the trained network, norms and all, with what was exported from it.
 
-    Statistics are given as a caller gives them: their bytes are written into the file's.
+    Statistics and a blend are given as a caller gives them: their bytes are written into the
+    file's.
 
     Args:
         generator: in evaluation mode.
@@ -150,18 +177,19 @@ def prove(generator: Generator, core: bytes, program: bytes) -> Parity:
         ParityError: a float differs by more than 1e-4, a pixel by more than one level, or a
             measured statistic by more than a hundredth.
     """
-    calls = CALLS[generator.config.kind]
+    calls = calls_of(generator)
     float_errors, pixel_errors, statistics_errors = [], [], [0.0]
     measuring = [_session(graph, None) for graph in (core, program)]
-    given = _given_statistics(generator)
+    given = _given(generator)
     folded = measuring if given is None else [_session(graph, given) for graph in (core, program)]
     for call in calls:
         is_given = isinstance(call, StyleCall) and call.given
         core_session, program_session = folded if is_given else measuring
         inputs = call.pyramid(generator)
-        expected, expected_statistics = _run_torch(generator, inputs, given if is_given else None)
+        condition = _condition(generator, call, given if is_given else None)
+        expected, expected_statistics = _run_torch(generator, inputs, condition)
         levels = {f"level_{k}": level for k, level in enumerate(inputs)}
-        [floats] = core_session.run(["float_image"], levels)
+        [floats] = core_session.run(["float_image"], levels | style_input(generator, call))
         float_errors.append(_distance(floats, expected, call))
         pixels, *measured = program_session.run(None, call.inputs(generator))
         if measured:
@@ -181,6 +209,13 @@ def prove(generator: Generator, core: bytes, program: bytes) -> Parity:
             "the exported graph measures other statistics than the network: no file was written"
         )
     return Parity(windows=len(calls), float_error=float_error, pixel_error=pixel_error)
+
+
+def style_input(generator: Generator, call: Call) -> dict[str, Float]:
+    """Return the input `style`, (N, S), of a generator of several styles; no input for others."""
+    if generator.config.styles == 1 or not isinstance(call, StyleCall):
+        return {}
+    return {"style": call.shares(generator.config.styles)}
 
 
 def noise_pyramid(generator: Generator, call: Call) -> list[Float]:
@@ -206,28 +241,37 @@ def _aligned(call: Call, stride: int) -> tuple[list[int], list[int]]:
     return start, [-(-end // stride) * stride for end in ends]
 
 
-def _session(model: bytes, statistics: Float | None) -> Any:  # noqa: ANN401 - untyped package
-    if statistics is not None:
-        model = with_statistics(model, statistics, *offsets(model, len(statistics)))
+def _session(model: bytes, given: Constants | None) -> Any:  # noqa: ANN401 - untyped package
+    if given is not None:
+        statistics, blend = given
+        places = offsets(model, len(statistics), len(blend))
+        model = with_constants(model, places, statistics, blend)
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def _given_statistics(generator: Generator) -> Float | None:
-    """Return statistics (C, 2); None for a generator without normalised channels."""
+def _given(generator: Generator) -> Constants | None:
+    """Return what is given; None for a generator without normalised channels."""
     if not generator.normalized_channels:
         return None
-    _, measured = _run_torch(generator, MEASURED_CALL.pyramid(generator), None)
-    statistics: Float = measured[0]
-    return statistics
+    condition = _condition(generator, MEASURED_CALL, None)
+    _, measured = _run_torch(generator, MEASURED_CALL.pyramid(generator), condition)
+    return Constants(measured[0], MEASURED_CALL.shares(generator.config.styles)[0])
+
+
+def _condition(generator: Generator, call: Call, given: Constants | None) -> Condition:
+    """Return what the norms are told for a request."""
+    if given is not None:
+        return Condition(torch.from_numpy(given.blend[None]), torch.from_numpy(given.statistics))
+    style = style_input(generator, call)
+    return Condition(torch.from_numpy(style["style"]) if style else None)
 
 
 def _run_torch(
-    generator: Generator, pyramid: list[Float], given: Float | None
+    generator: Generator, pyramid: list[Float], condition: Condition
 ) -> tuple[Float, Float]:
     """Return the picture and the statistics of normalised channels, empty if there are none."""
-    condition = Condition(given=None if given is None else torch.from_numpy(given))
     with torch.inference_mode():
         image = generator.run([torch.from_numpy(level) for level in pyramid], condition)
         used = condition.all() if condition.used else torch.empty(0)

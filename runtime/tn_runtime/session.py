@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tn_runtime import folding, library, providers
+from tn_runtime import blending, folding, library, providers
 from tn_runtime.errors import ModelError, ProviderError, RequestError
 from tn_runtime.pixels import Pixels
 from tn_runtime.providers import ProviderChoice
@@ -40,6 +41,8 @@ INPUTS: dict[str, Ports] = {
 }
 SEED: Ports = {"seed": ("tensor(int64)", 1)}
 """One more input of a style with noise."""
+STYLE: Ports = {"style": ("tensor(float)", 2)}
+"""One more input of a file with several styles."""
 OUTPUTS: Ports = {"image": ("tensor(uint8)", 4)}
 MEASURED: Ports = {"measured": ("tensor(float)", 3)}
 """One more output of a model with normalised channels."""
@@ -72,11 +75,20 @@ class Model:
     """The file as it was read."""
     threads: int | None
     """CPU threads; None lets ONNX Runtime choose."""
+    blend: NDArray[np.float32] = field(repr=False)
+    """(S,), the share of each style, the first alone if nothing else was asked for; see `blended`.
+    """
     statistics: NDArray[np.float32] | None = field(default=None, repr=False)
     """(C, 2), by which every picture is normalised; None: each by its own."""
 
+    @property
+    def shares(self) -> dict[str, float]:
+        """The styles in the blend, and their shares, in no more digits than float32 has."""
+        pairs = zip(self.spec.styles, self.blend, strict=True)
+        return {style: float(str(share)) for style, share in pairs if share}
+
     def run(self, **inputs: NDArray[np.generic]) -> Pixels:
-        """Run the model once; see the contract for its inputs.
+        """Run the model once; see the contract for its inputs. The input `style` is the blend.
 
         Returns:
             `image`, uint8 (N, h, w, 3), RGB.
@@ -101,8 +113,24 @@ class Model:
             raise ModelError(f"{self.path} returned statistics {measured.shape}, not {expected}")
         return measured[0]  # type: ignore[no-any-return]  # numpy's indexing is untyped
 
+    def blended(self, shares: Mapping[str, float]) -> "Model":
+        """Return the model with another blend of its styles.
+
+        Args:
+            shares: of some styles, by name; only their ratios count.
+
+        Raises:
+            RequestError: an unknown name, shares that cannot be, or a model with given statistics:
+                they are of its blend.
+        """
+        if self.statistics is not None:
+            raise RequestError(
+                f"{self.path} has given statistics, which are of its blend; blend it before"
+            )
+        return dataclasses.replace(self, blend=blending.blend(self.spec.styles, shares))
+
     def given(self, statistics: NDArray[np.float32]) -> "Model":
-        """Return the model with a session of its own, in which these statistics are constants.
+        """Return the model with a session of its own: these statistics and its blend are constants.
 
         Such a session measures nothing, and is about twice as fast.
 
@@ -119,11 +147,13 @@ class Model:
                 f"statistics of shape {statistics.shape} do not fit {self.path}; "
                 f"give {(spec.normalized_channels, 2)}"
             )
-        data = folding.with_statistics(self.data, statistics, spec.given_at, spec.statistics_at)
+        data = folding.with_constants(self.data, spec.offsets, statistics, self.blend)
         session = _session(data, self.path, self.provider, self.threads)
         return dataclasses.replace(self, session=session, statistics=statistics)
 
     def _fetch(self, output: str, inputs: dict[str, NDArray[np.generic]]) -> NDArray[np.generic]:
+        if self.spec.takes_style:
+            inputs["style"] = np.tile(self.blend, (len(inputs["content"]), 1))
         try:
             [value] = self.session.run([output], inputs)
         except Exception as error:  # ONNX Runtime's exceptions have no common base but this
@@ -134,8 +164,8 @@ class Model:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Be pickled as the file and what was asked for: another process opens its own session."""
-        facts = self.data, self.path, self.provider, self.threads, self.fallback, self.statistics
-        return _restored, facts
+        source = self.data, self.path, self.provider, self.threads
+        return _restored, (*source, self.fallback, self.blend, self.statistics)
 
     def prove(self) -> None:
         """Make one tiny window: a session that opens may still fail to run.
@@ -188,9 +218,11 @@ def _restored(
     provider: ProviderChoice,
     threads: int | None,
     fallback: str | None,
+    blend: NDArray[np.float32],
     statistics: NDArray[np.float32] | None,
 ) -> Model:
-    model = dataclasses.replace(_start(data, path, provider, threads), fallback=fallback)
+    started = _start(data, path, provider, threads)
+    model = dataclasses.replace(started, fallback=fallback, blend=blend)
     return model if statistics is None else model.given(statistics)
 
 
@@ -288,6 +320,7 @@ def _open(data: bytes, path: Path, provider: Literal["cuda", "cpu"], threads: in
         session=session,
         data=data,
         threads=threads,
+        blend=folding.default_blend(len(spec.styles)),
     )
 
 
@@ -325,17 +358,18 @@ def _spec(session: Any, path: Path, data: bytes) -> ModelSpec:  # noqa: ANN401 -
         )
     try:
         spec = ModelSpec.from_json(text)
-        found = folding.offsets(data, spec.normalized_channels)
+        found = folding.offsets(data, spec.normalized_channels, len(spec.styles))
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
-    if found != (spec.given_at, spec.statistics_at):
+    if found != spec.offsets:
         raise ModelError(
-            f"{path} was rewritten by another tool: its statistics are not where its metadata say; "
+            f"{path} was rewritten by another tool: its constants are not where its metadata say; "
             "export it again"
         )
     seed = SEED if spec.takes_seed else {}
+    style = STYLE if spec.takes_style else {}
     measured = MEASURED if spec.normalized_channels else {}
-    _check_ports(path, "inputs", INPUTS[spec.kind] | seed, session.get_inputs())
+    _check_ports(path, "inputs", INPUTS[spec.kind] | seed | style, session.get_inputs())
     _check_ports(path, "outputs", OUTPUTS | measured, session.get_outputs())
     return spec
 

@@ -11,17 +11,18 @@ from pathlib import PurePath
 from typing import Any, Literal, Self
 
 from tn_runtime.errors import ModelError
+from tn_runtime.folding import Offsets
 from tn_runtime.schema import build
 
 METADATA_KEY = "texture_networks"
-FORMATS = {"texture": 1, "style": 2}
-"""The format number of each kind. Files of the same number run on every later runtime; a new
-meaning needs a new number."""
+FORMAT = 3
+"""The format number. Files of the same number run on every later runtime; a new meaning needs a new
+number."""
 
 
 @dataclass(frozen=True)
 class Exemplar:
-    """The one picture that a generator was trained from."""
+    """A picture that a generator was trained from."""
 
     name: str
     sha256: str
@@ -81,8 +82,8 @@ class Parity:
 class ModelSpec:
     """Everything that a caller may want to know about a model file.
 
-    The runtime acts on kind, name, stride, halo, normalized_channels, given_at, statistics_at and
-    noise; the rest is for people.
+    The runtime acts on kind, name, stride, halo, normalized_channels, given_at, statistics_at,
+    blend_at, noise and the names of the exemplars; the rest is for people.
     """
 
     kind: Literal["texture", "style"]
@@ -98,7 +99,8 @@ class ModelSpec:
     """Name of the noise scheme, see `tn_export.noise`; empty for a style that sees the photo alone,
     and has no input `seed`."""
     generator: GeneratorSpec
-    exemplar: Exemplar
+    exemplars: tuple[Exemplar, ...]
+    """One; of several styles, the paintings in the order of the input `style`."""
     training: Training
     parity: Parity
     producer: str
@@ -110,6 +112,24 @@ class ModelSpec:
     statistics_at: int = 0
     """Offset in the file of the bytes of the initializer `statistics`, float32 [C, 2], little
     endian; 0 without normalised channels."""
+    blend_at: int = 0
+    """Offset in the file of the bytes of the initializer `blend`, float32 [S], little endian; 0
+    for a file of one style."""
+
+    @property
+    def styles(self) -> tuple[str, ...]:
+        """Names of the styles, in the order of the input `style`; a texture has none."""
+        return tuple(each.style for each in self.exemplars) if self.kind == "style" else ()
+
+    @property
+    def takes_style(self) -> bool:
+        """Whether the model has the input `style`."""
+        return len(self.styles) > 1
+
+    @property
+    def offsets(self) -> Offsets:
+        """Where the file holds what a caller may overwrite."""
+        return Offsets(self.given_at, self.statistics_at, self.blend_at)
 
     @property
     def takes_seed(self) -> bool:
@@ -135,7 +155,7 @@ class ModelSpec:
         number = data.get("format") if isinstance(data, dict) else None
         if type(number) is not int or number < 1:
             raise ModelError(f"the model's metadata has no valid format number ({number!r:.60})")
-        _check_format(data.get("kind"), number)
+        _check_format(number)
         try:
             spec = build(cls, data)
         except ValueError as error:
@@ -145,19 +165,29 @@ class ModelSpec:
                 f"the model's metadata is not sound: stride {spec.stride}, halo {spec.halo}, "
                 f"normalized_channels {spec.normalized_channels}"
             )
+        _check_exemplars(spec)
         return spec
 
 
-def _check_format(kind: object, number: int) -> None:
-    """Refuse other formats than this version's; of an unknown kind, later ones."""
-    known = FORMATS[kind] if kind in FORMATS else max(FORMATS.values())
-    if number > known:
+def _check_format(number: int) -> None:
+    """Refuse other formats than this version's."""
+    if number > FORMAT:
         raise ModelError(
-            f"the model has metadata format {number}, this version reads up to {known}: "
+            f"the model has metadata format {number}, this version reads {FORMAT}: "
             "pip install --upgrade texture-networks (in a clone: git pull)"
         )
-    if kind in FORMATS and number < known:
+    if number < FORMAT:
         raise ModelError(
-            f"the {kind} has metadata format {number}, this version reads {known}: export it "
+            f"the model has metadata format {number}, this version reads {FORMAT}: export it "
             "again from its checkpoint, tn-export NAME.pt -o NAME.onnx"
+        )
+
+
+def _check_exemplars(spec: ModelSpec) -> None:
+    """Refuse none, styles of one name, and several where there can be only one."""
+    count, names = len(spec.exemplars), {each.style for each in spec.exemplars}
+    if count != len(names) or not count or (count > 1 and not spec.normalized_channels):
+        raise ModelError(
+            f"the model's metadata is not sound: {count} exemplars with {len(names)} names, "
+            f"normalized_channels {spec.normalized_channels}"
         )

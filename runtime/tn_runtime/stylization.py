@@ -1,8 +1,9 @@
 """The verb `stylize`: a photo repainted, checked, cut into tiles, run and put together."""
 
+import itertools
 import math
 import numbers
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from tn_runtime import tiling
 from tn_runtime.errors import ModelError, RequestError
+from tn_runtime.masks import Masks, Regions, check_grey, check_shapes
 from tn_runtime.pictures import LUMA, Picture, RowBuffer, RowSource, resampled, with_detail
 from tn_runtime.pixels import Pixels
 from tn_runtime.requests import check_integer, check_kind, check_seed
@@ -82,11 +84,12 @@ def stylize(
     keep_colors: bool = False,
     stroke_scale: float = 1.0,
     max_size: int | None = None,
+    masks: Mapping[str, NDArray[np.uint8] | NDArray[np.uint16]] | None = None,
 ) -> NDArray[Any]:
     """Repaint a photo, whole in memory.
 
     Args:
-        model: of kind style.
+        model: of kind style; one with several styles paints its blend, see `Model.blended`.
         photo: uint8 or uint16 (H, W, 3 or 4), sRGB; a fourth channel, alpha, is kept as it is.
         seed: of the noise, int64; without effect on a model that takes none (`takes_seed` of its
             spec).
@@ -97,6 +100,8 @@ def stylize(
             so much larger; above 1 the photo's own detail leads the way back to full size.
         max_size: pixels of the longest side, to which a larger photo is reduced first; None leaves
             all photos as large as they are.
+        masks: where other styles of the model are painted, by name: uint8 or uint16 (h, w), white
+            where the style is seen; of the photo's shape and any size.
 
     Returns:
         An array of the photo's dtype and shape, unless `max_size` made it smaller.
@@ -110,26 +115,49 @@ def stylize(
     array = _array(photo)
     _check_photo(array)
     limited = reduced(Picture.from_array(array), max_size)
-    return np.concatenate(list(stylized_bands(model, limited, options)))
+    pictures = {style: Picture.from_array(_array(mask)) for style, mask in (masks or {}).items()}
+    for style, mask in pictures.items():
+        check_grey(style, mask)
+    return np.concatenate(list(stylized_bands(model, limited, options, masks=pictures)))
 
 
 def stylized_bands(
-    model: Model, photo: Picture, options: Options, progress: Progress | None = None
+    model: Model,
+    photo: Picture,
+    options: Options,
+    progress: Progress | None = None,
+    masks: Masks | None = None,
 ) -> Iterator[NDArray[Any]]:
     """Repaint a photo from top to bottom, in memory that does not grow with it.
 
-    The model's kind is checked at once, before the first band is asked for.
+    The model's kind and the masks are checked at once, before the first band is asked for.
 
     Returns:
         Iterator of uint8 or uint16 (rows, width, 3), with alpha (rows, width, 4), in the photo's
         own space and depth; the rows add up to its height.
 
     Raises:
-        RequestError: a texture model.
+        RequestError: a texture model, or masks that do not fit the model or the photo.
         ModelError: the model failed.
     """
     check_kind(model, "style")
-    return _bands(model, photo, options, progress)
+    masks = masks or {}
+    models = [model, *masked(model, masks)]
+    size = photo.height, photo.width
+    check_shapes(masks, size)
+    return _bands(models, photo, options, Regions(list(masks.values()), size), progress)
+
+
+def masked(model: Model, styles: Iterable[str]) -> list[Model]:
+    """Return the model in each of the styles that have a mask.
+
+    Raises:
+        RequestError: it has no such style, only one style, or given statistics.
+    """
+    models = [model.blended({style: 1}) for style in styles]
+    if models and not model.spec.takes_style:
+        raise RequestError(f"{model.path} has one style; masks are for models with several")
+    return models
 
 
 def reduced(photo: Picture, max_size: int | None) -> Picture:
@@ -195,16 +223,29 @@ def _check_photo(photo: NDArray[Any]) -> None:
 
 
 def _bands(
-    model: Model, photo: Picture, options: Options, progress: Progress | None
+    models: Sequence[Model],
+    photo: Picture,
+    options: Options,
+    regions: Regions,
+    progress: Progress | None,
 ) -> Iterator[NDArray[Any]]:
+    report = _of_all(progress, len(models)) if progress else None
+    paintings = [_paintings(model, photo, options, report) for model in models]
     step = max(1, BLENDED_PIXELS // photo.width)
     top = 0
-    for painting in _paintings(model, photo, options, progress):
-        for start in range(0, len(painting), step):
-            part = painting[start : start + step]
+    while top < photo.height:
+        bands = [next(painting) for painting in paintings]
+        for start in range(0, len(bands[0]), step):
+            part = regions.mixed([band[start : start + step] for band in bands], top)
             yield _blended(photo, top, part, options)
             top += len(part)
-        del painting, part  # not to be held while the next is made
+        del bands, part  # not to be held while the next are made
+
+
+def _of_all(progress: Progress, count: int) -> Progress:
+    """Return a callback for so many paintings, which are made in turns."""
+    done = itertools.count(1)
+    return lambda _, total: progress(next(done), count * total)
 
 
 def _paintings(

@@ -92,10 +92,10 @@ def test_the_file_describes_itself(tiny_model_bytes):
     properties = {entry.key: entry.value for entry in model.metadata_props}
     spec = ModelSpec.from_json(properties[METADATA_KEY])
     assert spec.name == "tiny"
-    assert (spec.kind, spec.stride, spec.format) == ("texture", TINY.stride, 1)
+    assert (spec.kind, spec.stride, spec.format) == ("texture", TINY.stride, 3)
     assert spec.halo == 4 * 4  # 4 pixels of the coarsest level
     assert spec.generator.config == {**dataclasses.asdict(TINY), "widths": list(TINY.widths)}
-    assert spec.exemplar.credit == "A. Nyone"
+    assert spec.exemplars[0].credit == "A. Nyone"
     assert spec.training.steps == 7
     assert spec.parity.windows >= 5
     assert json.loads(properties[METADATA_KEY])["parity"]["float_error"] < 1e-4

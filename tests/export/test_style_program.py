@@ -346,7 +346,7 @@ def test_the_runtime_loads_it(exported, tmp_path):
 
 def test_the_file_describes_itself(exported):
     spec, config = exported.spec, TINY_STYLE if exported.spec.noise else TINY_INSTANCE
-    assert (spec.kind, spec.format, spec.stride, spec.halo) == ("style", 2, 4, HALO)
+    assert (spec.kind, spec.format, spec.stride, spec.halo) == ("style", 3, 4, HALO)
     assert spec.noise == ("quadratic-1" if config.noise_channels else "")
     assert spec.normalized_channels == untrained(config).normalized_channels
     assert spec.generator.config == {**dataclasses.asdict(config), "widths": list(config.widths)}

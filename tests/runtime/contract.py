@@ -11,6 +11,7 @@ import onnx.helper
 import onnx.parser
 
 from tn_runtime.spec import (
+    FORMAT,
     METADATA_KEY,
     Exemplar,
     GeneratorSpec,
@@ -27,11 +28,11 @@ SPEC = ModelSpec(
     normalized_channels=0,
     noise="none",
     generator=GeneratorSpec("plain", parameters=0, config={"widths": [3, 3, 3]}),
-    exemplar=Exemplar("nothing.png", "0" * 64, 8, 8),
+    exemplars=(Exemplar("nothing.png", "0" * 64, 8, 8),),
     training=Training("none", steps=0, seconds=0.0, loss=0.0, config={}),
     parity=Parity(5, 0.0, 0),
     producer="tests 0",
-    format=1,
+    format=FORMAT,
 )
 
 PRIME = 65537

@@ -3,7 +3,8 @@
 `plain` looks at pixels near and far, mirrored beyond the photo's edges, at means over blocks that
 are aligned to the whole picture, at coordinates and at the seed: what a network does, in whole
 numbers. `expected` is the same function in numpy. `normalized` divides by the contrast of its
-window or of the statistics that it is given, and takes no seed.
+window or of the statistics that it is given, and takes no seed. `several` does the same in three
+styles, which differ in their brightness.
 """
 
 import dataclasses
@@ -14,25 +15,30 @@ import onnx.numpy_helper
 import onnx.parser
 
 from runtime import contract
-from tn_runtime.folding import default_statistics, offsets
-from tn_runtime.spec import METADATA_KEY
+from tn_runtime.folding import default_blend, default_statistics, offsets
+from tn_runtime.spec import METADATA_KEY, Exemplar
 
 STRIDE = 8
 FAR = (-13, 11)
 """(dy, dx) of a pixel that each pixel depends on."""
 PLAIN = dataclasses.replace(
-    contract.SPEC, kind="style", format=2, name="plain style", stride=STRIDE, halo=2 * STRIDE - 1
+    contract.SPEC, kind="style", name="plain style", stride=STRIDE, halo=2 * STRIDE - 1
 )
 """A pixel depends on three blocks in each direction: its own, and one on either side."""
 NORMALIZED = dataclasses.replace(
     contract.SPEC,
     kind="style",
-    format=2,
     name="normalized style",
     noise="",
     stride=1,
     halo=2,
     normalized_channels=3,
+)
+STYLES = ("ink", "oil", "chalk")
+SEVERAL = dataclasses.replace(
+    NORMALIZED,
+    name="several styles",
+    exemplars=tuple(Exemplar(f"{style}.jpg", "0" * 64, 8, 8) for style in STYLES),
 )
 
 PRIME = contract.PRIME
@@ -193,6 +199,21 @@ NORMALIZED_AXIS = "\n".join(
 )
 
 
+OF_SEVERAL = [
+    ("int64[2] origin)\n", "int64[2] origin, float[N, 3] style)\n"),
+    ("float middle = {112.0}", "float[3, 3] middles = {60, 70, 80, 120, 110, 100, 150, 190, 170}"),
+    (
+        "  bright = Add(wide, middle)",
+        """
+  used_style = Where(given, blend, style)
+  flat_middle = MatMul(used_style, middles)
+  middle = Reshape(flat_middle, per_channel)
+  bright = Add(wide, middle)""",
+    ),
+]
+"""What replaces parts of `NORMALIZED_GRAPH`."""
+
+
 def model_bytes(spec=PLAIN, replace=()):
     """Return the model file of a spec; `replace` holds (old, new) pairs of the graph's text."""
     text, axis = (
@@ -202,16 +223,18 @@ def model_bytes(spec=PLAIN, replace=()):
     )
     for number in "01":
         text = text.replace(f"  AXIS_{number}", axis.replace("#", number))
-    for old, new in replace:
+    for old, new in [*(OF_SEVERAL if spec.takes_style else []), *replace]:
         assert old in text
         text = text.replace(old, new)
     model = onnx.parser.parse_model(text)
-    if channels := spec.normalized_channels:
-        given, statistics = np.array(False), default_statistics(channels)
-        for name, value in (("given", given), ("statistics", statistics)):
-            model.graph.initializer.append(onnx.numpy_helper.from_array(value, name))
-    given_at, statistics_at = offsets(model.SerializeToString(), channels)
-    spec = dataclasses.replace(spec, given_at=given_at, statistics_at=statistics_at)
+    channels, styles = spec.normalized_channels, len(spec.exemplars)
+    constants = {"given": np.array(False), "statistics": default_statistics(channels)}
+    if styles > 1:
+        constants["blend"] = default_blend(styles)
+    for name, value in constants.items() if channels else ():
+        model.graph.initializer.append(onnx.numpy_helper.from_array(value, name))
+    places = offsets(model.SerializeToString(), channels, styles)
+    spec = dataclasses.replace(spec, **places._asdict())
     onnx.helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
     return model.SerializeToString()
 

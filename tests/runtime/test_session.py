@@ -93,14 +93,14 @@ BAD = {
         "metadata format 99.*pip install --upgrade texture-networks",
     ),
     "older format": (
-        with_metadata(kind="style", format=1),
-        "style has metadata format 1, this version reads 2: export it again .*tn-export",
+        with_metadata(format=2),
+        "metadata format 2, this version reads 3: export it again .*tn-export",
     ),
     "unknown kind": (with_metadata(kind="sculpture"), "'sculpture'"),
     "wrong stride": (with_metadata(stride=0), "stride 0"),
     "too many channels": (
-        with_metadata(kind="style", format=2, normalized_channels=10**15),
-        "1000000000000000 channels, more than its file can hold",
+        with_metadata(kind="style", normalized_channels=10**15),
+        "1000000000000000 channels and 1 styles, more than its file can hold",
     ),
     "wrong type": (with_metadata(halo="many"), "'halo'"),
     "other input": (

@@ -67,7 +67,7 @@ def test_a_style_from_painting_to_photo(picture: Path, photos: Path, tmp_path: P
 
     export(checkpoints.load(out), tmp_path / "wave.onnx")
     model = load(tmp_path / "wave.onnx")
-    assert model.spec.exemplar.credit == "A. Painter"
+    assert model.spec.exemplars[0].credit == "A. Painter"
     painted = stylize(model, pattern())
     assert painted.shape == pattern().shape
     assert painted.std() > 1

@@ -29,6 +29,7 @@ def describe(model: str | Path) -> dict[str, Any]:
     return {
         "name": spec.pop("name"),
         "kind": spec.pop("kind"),
+        "styles": loaded.spec.styles,
         "path": str(loaded.path),
         "sha256": loaded.sha256,
         **spec,
@@ -36,10 +37,12 @@ def describe(model: str | Path) -> dict[str, Any]:
 
 
 def flatten(facts: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield dotted keys and values of nested objects."""
+    """Yield dotted keys and values of nested objects; those in a list are numbered from 1."""
     for key, value in facts.items():
         if isinstance(value, dict):
             yield from flatten(value, f"{prefix}{key}.")
+        elif isinstance(value, list | tuple) and value and isinstance(value[0], dict):
+            yield from flatten({str(n): each for n, each in enumerate(value, 1)}, f"{prefix}{key}.")
         elif isinstance(value, list | tuple):
             yield prefix + key, ", ".join(map(str, value))
         else:

@@ -40,7 +40,9 @@ def models(
         console.result(json.dumps(facts))
     elif sheet != STDOUT:
         for each in facts:
-            console.result(f"{each['name']:24} {each['kind']:10} {each['path']}")
+            several = len(each["styles"]) > 1
+            styles = f"  styles: {', '.join(each['styles'])}" if several else ""
+            console.result(f"{each['name']:24} {each['kind']:10} {each['path']}{styles}")
         console.note(f"your own models: {library.folder()}")
     if broken:
         raise typer.Exit(console.SOME_FAILED)

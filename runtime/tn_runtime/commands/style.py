@@ -37,6 +37,22 @@ def style(
         str,
         typer.Option("-o", "--output", help="File for one photo, - for PNG on stdout, or folder."),
     ],
+    blend: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A=0.7,B=0.3",
+            help="Styles of a model with several, and their shares; A alone paints in A. "
+            "[default: the first style]",
+            show_default=False,
+        ),
+    ] = None,
+    mask: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="A=MASK.png",
+            help="Paint in style A where this grey picture is white; may be repeated.",
+        ),
+    ] = None,
     seed: Annotated[
         int | None,
         typer.Option(
@@ -78,11 +94,11 @@ def style(
     check_streams(photos, output, json_)
 
     from tn_runtime.commands.photo_jobs import plan
-    from tn_runtime.commands.style_job import StyleJob, run
-    from tn_runtime.requests import check_kind
+    from tn_runtime.commands.style_job import StyleJob, read_masks, run
     from tn_runtime.session import load
     from tn_runtime.stylization import Options
 
+    shares = parse_blend(blend) if blend is not None else None
     job = StyleJob(
         plan([Path(photo) for photo in photos], output, f".{format_}" if format_ else None),
         Options(seed or 0, strength, keep_colors, stroke_scale),
@@ -90,10 +106,16 @@ def style(
         parse_pixels(max_pixels) if max_pixels else None,
         quality,
         overwrite,
+        read_masks(parse_masks(mask or [])),
     )
     job.check()
     loaded = load(model, provider, threads)
-    check_kind(loaded, "style")
+    job.check_model(loaded)
+    if shares is not None:
+        loaded = loaded.blended(shares)
+    elif loaded.spec.takes_style:
+        first, *others = loaded.spec.styles
+        console.note(f"paints in {first!r}; --blend takes others: {', '.join(others)}")
     console.announce(loaded, provider)
     if seed is not None and not loaded.spec.takes_seed:
         console.note(f"{loaded.spec.name} takes no noise: --seed {seed} has no effect")
@@ -117,6 +139,44 @@ def check_streams(photos: list[str], output: str, as_json: bool) -> None:
             "- would read a photo from the terminal; send a file to it, as in < a.jpg"
         )
     console.check_stdout(output, as_json)
+
+
+def parse_blend(text: str) -> dict[str, float]:
+    """Return the shares of "A=0.7,B=0.3" by name; a name alone has the share 1.
+
+    Raises:
+        RequestError: another form.
+    """
+    shares: dict[str, float] = {}
+    for part in text.split(","):
+        style, sign, share = (each.strip() for each in part.partition("="))
+        try:
+            number = float(share) if sign else 1.0
+        except ValueError as error:
+            raise RequestError(
+                f"--blend {text!r} has no number after {style}=; give A=0.7,B=0.3"
+            ) from error
+        if style in shares:
+            raise RequestError(f"--blend {text!r} names {style!r} twice; give each style once")
+        shares[style] = number
+    return shares
+
+
+def parse_masks(texts: list[str]) -> dict[str, Path]:
+    """Return the file of each "A=MASK.png" by the name of the style.
+
+    Raises:
+        RequestError: another form, or two masks for a style.
+    """
+    paths: dict[str, Path] = {}
+    for text in texts:
+        style, _, path = text.partition("=")
+        if not style or not path:
+            raise RequestError(f"--mask {text!r} is no style with its mask; give A=MASK.png")
+        if style in paths:
+            raise RequestError(f"there are two masks for {style!r}; give one for each style")
+        paths[style] = Path(path)
+    return paths
 
 
 def parse_pixels(text: str) -> int:

@@ -6,9 +6,9 @@ import hashlib
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,9 +16,20 @@ from tn_runtime import console
 from tn_runtime.commands.photo_jobs import PhotoJob, Worklist
 from tn_runtime.console import STDIN, STDOUT
 from tn_runtime.errors import PictureError, RequestError, TextureNetworksError
-from tn_runtime.pictures import FORMATS, MAX_PIXELS, Rows, check_output, decode, read_bytes, save
+from tn_runtime.masks import check_grey
+from tn_runtime.pictures import (
+    FORMATS,
+    MAX_PIXELS,
+    Picture,
+    Rows,
+    check_output,
+    decode,
+    read_bytes,
+    save,
+)
+from tn_runtime.requests import check_kind
 from tn_runtime.session import Model
-from tn_runtime.stylization import Options, check_max_size, reduced, stylized_bands
+from tn_runtime.stylization import Options, check_max_size, masked, reduced, stylized_bands
 from tn_runtime.synthesis import Progress
 from tn_runtime.version import __version__
 
@@ -41,6 +52,15 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Mask:
+    """A file that says where one style is painted."""
+
+    path: Path
+    sha256: str
+    picture: Picture
+
+
+@dataclass(frozen=True)
 class StyleJob:
     """The request of a `style` command."""
 
@@ -52,6 +72,8 @@ class StyleJob:
     """Largest photo that is read; None takes the default."""
     quality: int | None
     overwrite: bool
+    masks: dict[str, Mask] = field(default_factory=dict)
+    """By the name of the style."""
 
     def check(self) -> None:
         """Refuse what cannot be done, before anything is loaded.
@@ -69,10 +91,40 @@ class StyleJob:
         if self.quality is not None and outputs and not any(map(_is_lossy, outputs)):
             raise RequestError(f"--quality is of JPEG and WebP; leave it out for -o {outputs[0]}")
 
+    def check_model(self, model: Model) -> None:
+        """Refuse a model that cannot do it.
+
+        Raises:
+            RequestError: a model of textures, or one without the styles of the masks.
+        """
+        check_kind(model, "style")
+        masked(model, self.masks)
+
     def settings(self, model: Model) -> dict[str, Any]:
-        """Return the options, as they are reported; a seed only where it has an effect."""
-        settings = {**dataclasses.asdict(self.options), "max_size": self.max_size}
-        return settings if model.spec.takes_seed else settings | {"seed": None}
+        """Return the options, as they are reported; some only where they have an effect."""
+        return {
+            **dataclasses.asdict(self.options),
+            "seed": self.options.seed if model.spec.takes_seed else None,
+            "max_size": self.max_size,
+            "blend": model.shares if model.spec.takes_style else None,
+            "masks": {style: str(mask.path) for style, mask in self.masks.items()},
+        }
+
+
+def read_masks(paths: Mapping[str, Path]) -> dict[str, Mask]:
+    """Read the masks of styles.
+
+    Raises:
+        PictureError: one cannot be read.
+        RequestError: one is not grey.
+    """
+    masks = {}
+    for style, path in paths.items():
+        data = read_bytes(path)
+        picture = decode(data, path)
+        check_grey(style, picture)
+        masks[style] = Mask(path, hashlib.sha256(data).hexdigest(), picture)
+    return masks
 
 
 def run(job: StyleJob, model: Model) -> Outcome:
@@ -152,6 +204,7 @@ def stylize_file(job: StyleJob, model: Model, task: PhotoJob, progress: Progress
 
     Raises:
         PictureError: it cannot be read, or its output not be written.
+        RequestError: a mask has another shape.
         ModelError: the model failed.
     """
     data, name = _read(task.photo), _shown(task.photo)
@@ -161,7 +214,11 @@ def stylize_file(job: StyleJob, model: Model, task: PhotoJob, progress: Progress
     photo = reduced(decoded, job.max_size)
     metadata = provenance(job, model, name, hashlib.sha256(data).hexdigest())
     del data, decoded
-    bands = stylized_bands(model, photo, job.options, progress)
+    masks = {style: mask.picture for style, mask in job.masks.items()}
+    try:
+        bands = stylized_bands(model, photo, job.options, progress, masks)
+    except RequestError as error:
+        raise RequestError(f"{name}: {error}") from error
     quality = job.quality if _is_lossy(task.output) else None
     rows = Rows.of_picture(photo, bands, metadata, quality)
     if task.output == STDOUT:
@@ -181,6 +238,11 @@ def provenance(job: StyleJob, model: Model, name: str, sha256: str) -> dict[str,
     """Return what the picture keeps, enough to make it again."""
     options = job.options
     seed = {"Seed": str(options.seed)} if model.spec.takes_seed else {}
+    blend = ",".join(f"{style}={share}" for style, share in model.shares.items())
+    masks = {
+        "Masks": ",".join(f"{style}={mask.path.name}" for style, mask in job.masks.items()),
+        "Masks-SHA256": ",".join(mask.sha256 for mask in job.masks.values()),
+    }
     return {
         "Software": f"texture-networks {__version__}",
         "Model": model.spec.name,
@@ -188,6 +250,8 @@ def provenance(job: StyleJob, model: Model, name: str, sha256: str) -> dict[str,
         "Photo": Path(name).name,
         "Photo-SHA256": sha256,
         **seed,
+        **({"Blend": blend} if model.spec.takes_style else {}),
+        **(masks if job.masks else {}),
         "Strength": str(options.strength),
         "Keep-Colors": "yes" if options.keep_colors else "no",
         "Stroke-Scale": str(options.stroke_scale),

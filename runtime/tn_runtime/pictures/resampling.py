@@ -46,8 +46,11 @@ def resampled(
     rows: RowSource,
     size: tuple[int, int],
     new_size: tuple[int, int],
+    kernel: Image.Resampling = LANCZOS,
 ) -> Iterator[NDArray[Any]]:
     """Resample a picture of `size` (height, width) to `new_size`, band by band.
+
+    The kernel reaches no further than Lanczos'.
 
     Returns:
         Iterator of arrays of the dtype of `rows`, with rows that add up to the new height.
@@ -61,7 +64,7 @@ def resampled(
         first = max(0, math.floor(top * scale - reach))
         last = min(height, math.ceil(bottom * scale + reach))
         span = (top * scale - first, min(bottom * scale, height) - first)
-        yield resize(rows(first, last), (bottom - top, new_width), span, LANCZOS)
+        yield resize(rows(first, last), (bottom - top, new_width), span, kernel)
 
 
 def resize(
