@@ -14,6 +14,7 @@ from tn_train.photos import Content
 
 TINY = GeneratorConfig(widths=(12, 16, 8))
 TINY_STYLE = dataclasses.replace(TINY, content_channels=3)
+EXEMPLARS = ("leaves.png", "waves.png", "stars.png")
 TINY_INSTANCE = dataclasses.replace(TINY_STYLE, norm="instance", noise_channels=0, slope=0.0)
 
 
@@ -41,7 +42,21 @@ def _stretch_contrast(generator: Generator) -> None:
     generator.to_rgb.bias.copy_((generator.to_rgb.bias - mean) * 0.1 / std + 0.5)
 
 
+@torch.no_grad()
+def alone(generator: Generator, style: int) -> Generator:
+    """A generator of one of the styles."""
+    single = Generator(dataclasses.replace(generator.config, styles=1))
+    rows = slice(style, style + 1)
+    weights = generator.state_dict()
+    single.load_state_dict({k: v[rows] if v.ndim == 2 else v for k, v in weights.items()})
+    return single.eval()
+
+
 def checkpoint_of(generator: Generator) -> Checkpoint:
+    exemplars = (
+        Exemplar(name, str(number) * 64, 64, 48, credit="A. Nyone", license="CC0")
+        for number, name in enumerate(EXEMPLARS[: generator.config.styles])
+    )
     return Checkpoint(
         name="tiny",
         preset="paper",
@@ -49,7 +64,7 @@ def checkpoint_of(generator: Generator) -> Checkpoint:
         training=TrainingConfig(),
         budget=Budget(),
         descriptor="vgg16",
-        exemplars=(Exemplar("leaves.png", "0" * 64, 64, 48, credit="A. Nyone", license="CC0"),),
+        exemplars=tuple(exemplars),
         content=Content(5, "0" * 64) if generator.config.kind == "style" else None,
         weights=generator.state_dict(),
         steps=7,

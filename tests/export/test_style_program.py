@@ -11,7 +11,7 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from tiny import TINY_INSTANCE, TINY_STYLE, checkpoint_of, untrained
+from tiny import EXEMPLARS, TINY_INSTANCE, TINY_STYLE, alone, checkpoint_of, untrained
 from tn_export import core, program, verify
 from tn_export.core import core_model
 from tn_export.kernels import bundled, uses
@@ -33,6 +33,9 @@ WIDE = dataclasses.replace(TINY_INSTANCE, widths=(16, 32, 16), branch=16, join_n
 """Channels are multiples of 16, as in the preset."""
 WIDE_CHANNELS = 3 * (16 + 32 + 16 + 2 * 16)
 
+SEVERAL = dataclasses.replace(TINY_INSTANCE, styles=3)
+BLEND = (0.5, 0.125, 0.375)
+
 
 @dataclasses.dataclass(frozen=True)
 class Exported:
@@ -42,7 +45,7 @@ class Exported:
     session: ort.InferenceSession
     spec: ModelSpec
 
-    def both(self, content, window=None, origin=(0, 0), seed=(3,)):
+    def both(self, content, window=None, origin=(0, 0), seed=(3,), style=BLEND):
         """Return `image` and, of a model that has them, `measured`."""
         if content.ndim == 3:
             content = content[None]
@@ -51,6 +54,8 @@ class Exported:
         if self.spec.noise:
             integers["seed"] = seed
         feed = {name: np.array(value, np.int64) for name, value in integers.items()}
+        if self.spec.takes_style:
+            feed["style"] = np.broadcast_to(np.float32(style), (len(content), len(BLEND)))
         image, *measured = self.session.run(None, feed | {"content": content})
         return image, (measured[0] if measured else None)
 
@@ -61,13 +66,16 @@ class Exported:
     def sharing(self, content, **named):
         """Return the model with the statistics of a photo, for all its tiles."""
         _, measured = self.both(content, **named)
-        return self if measured is None else self.given(measured[0])
+        return self if measured is None else self.given(measured[0], **named)
 
-    def given(self, statistics):
-        """Return the model with statistics (C, 2) written into its bytes."""
-        data, at = bytearray(self.data), self.spec.statistics_at
+    def given(self, statistics, style=BLEND, **_):
+        """Return the model with statistics (C, 2) and a blend (S,) written into its bytes."""
+        data, values = bytearray(self.data), [(self.spec.statistics_at, statistics)]
+        if self.spec.takes_style:
+            values.append((self.spec.blend_at, np.float32(style)))
         data[self.spec.given_at] = 1
-        data[at : at + statistics.nbytes] = statistics.tobytes()
+        for at, array in values:
+            data[at : at + array.nbytes] = array.tobytes()
         return opened(bytes(data))
 
 
@@ -91,16 +99,34 @@ def instance(tiny_instance_model):
     return opened(tiny_instance_model.read_bytes())
 
 
+def written(generator, folder):
+    """Export a generator; return the path of the file."""
+    path = folder / "model.onnx"
+    export(checkpoint_of(generator), path)
+    return path
+
+
 @pytest.fixture(scope="module")
-def wide(tmp_path_factory):
-    path = tmp_path_factory.mktemp("wide") / "wide.onnx"
-    export(checkpoint_of(untrained(WIDE)), path)
-    return opened(path.read_bytes())
+def several_generator():
+    return untrained(SEVERAL)
 
 
-@pytest.fixture(scope="module", params=["noisy", "instance"])
+@pytest.fixture(scope="module")
+def several(several_generator, tmp_path_factory):
+    return opened(written(several_generator, tmp_path_factory.mktemp("several")).read_bytes())
+
+
+@pytest.fixture(scope="module", params=[1, 3])
+def wide(request, tmp_path_factory):
+    """One style, and several."""
+    generator = untrained(dataclasses.replace(WIDE, styles=request.param))
+    return opened(written(generator, tmp_path_factory.mktemp("wide")).read_bytes())
+
+
+@pytest.fixture(scope="module", params=["noisy", "instance", "several"])
 def exported(request):
-    """A style with noise and BatchNorm, as `paper`; and one of the photo alone, as `instance`."""
+    """A style with noise and BatchNorm, as `paper`; one of the photo alone, as `instance`; and
+    several of those in one file."""
     return request.getfixturevalue(request.param)
 
 
@@ -263,10 +289,12 @@ def test_seeds_differ_and_repeat(noisy):
     assert np.array_equal(same[0], image[0])
 
 
-def test_what_was_measured_given_back_makes_the_same_picture(instance):
-    image, measured = instance.both(photo())
+@pytest.mark.parametrize("name", ["instance", "several"])
+def test_what_was_measured_given_back_makes_the_same_picture(request, name):
+    model = request.getfixturevalue(name)
+    image, measured = model.both(photo())
     assert (measured.shape, measured.dtype) == ((1, CHANNELS, 2), np.float32)
-    again, once_more = instance.given(measured[0]).both(photo())
+    again, once_more = model.given(measured[0]).both(photo())
     assert np.abs(again.astype(int) - image).max() <= 1
     assert np.array_equal(once_more, measured)
 
@@ -284,6 +312,38 @@ def test_pictures_share_the_statistics_that_are_given(instance):
     difference = np.abs(batch.astype(int) - own)
     assert difference[1].max() <= 1
     assert difference[0].mean() > 1
+
+
+def test_a_style_alone_is_its_own_file(several, several_generator, tmp_path):
+    """Byte for byte, measured and given."""
+    for style in range(3):
+        own = opened(written(alone(several_generator, style), tmp_path).read_bytes())
+        shares = np.eye(3)[style]
+        image, measured = several.both(photo(), style=shares)
+        expected, own_measured = own.both(photo())
+        assert np.array_equal(image, expected)
+        assert np.array_equal(measured, own_measured)
+        given = several.given(measured[0], style=shares)(photo())
+        assert np.array_equal(given, own.given(measured[0])(photo()))
+
+
+def test_each_picture_has_its_own_blend(several):
+    photos = np.stack([photo(), photo(), photo()])
+    styles = np.array([(1, 0, 0), BLEND, (0, 0.5, 0.5)])
+    batch, measured = several.both(photos, style=styles)
+    for number, style in enumerate(styles):
+        single, own = several.both(photo(), style=style)
+        assert np.array_equal(single[0], batch[number])
+        assert np.array_equal(own[0], measured[number])
+    assert np.abs(batch[0].astype(int) - batch[1]).mean() > 5
+
+
+def test_a_blend_that_is_given_is_that_of_all_pictures(several):
+    _, measured = several.both(photo())
+    model = several.given(measured[0], style=BLEND)
+    assert np.array_equal(model(photo(), style=(0, 0, 1)), model(photo()))
+    other = several.given(measured[0], style=(0, 0, 1))
+    assert np.abs(other(photo()).astype(int) - model(photo())).mean() > 5
 
 
 def optimized(model, folder):
@@ -330,6 +390,8 @@ def test_the_runtime_loads_it(exported, tmp_path):
     path.write_bytes(exported.data)
     model = load(path, "cpu")
     model.prove()
+    if exported.spec.takes_style:
+        model = model.blended(dict(zip(("leaves", "waves", "stars"), BLEND, strict=True)))
     inputs = {
         "content": photo()[None],
         "window": np.array((0, 0, HEIGHT, WIDTH)),
@@ -345,13 +407,15 @@ def test_the_runtime_loads_it(exported, tmp_path):
 
 
 def test_the_file_describes_itself(exported):
-    spec, config = exported.spec, TINY_STYLE if exported.spec.noise else TINY_INSTANCE
+    spec = exported.spec
+    config = SEVERAL if spec.takes_style else TINY_STYLE if spec.noise else TINY_INSTANCE
     assert (spec.kind, spec.format, spec.stride, spec.halo) == ("style", 3, 4, HALO)
     assert spec.noise == ("quadratic-1" if config.noise_channels else "")
     assert spec.normalized_channels == untrained(config).normalized_channels
     assert spec.generator.config == {**dataclasses.asdict(config), "widths": list(config.widths)}
-    assert spec.parity.windows == len(verify.STYLE_CALLS)
+    assert spec.parity.windows == len(verify.STYLE_CALLS) + (3 if spec.takes_style else 0)
     assert spec.parity.float_error < 1e-4
+    assert tuple(each.name for each in spec.exemplars) == EXEMPLARS[: config.styles]
 
 
 def test_statistics_lie_where_the_metadata_say(instance):
@@ -365,6 +429,18 @@ def test_statistics_lie_where_the_metadata_say(instance):
         expected = changed.get(tensor.name, tensors[tensor.name])
         assert np.array_equal(numpy_helper.to_array(tensor), expected)
     assert after.node == before.node
+
+
+def test_the_blend_lies_where_the_metadata_say(several):
+    given = several.given(np.zeros((CHANNELS, 2), np.float32), style=BLEND)
+    before, after = (
+        {each.name: numpy_helper.to_array(each) for each in graph.initializer}
+        for graph in (onnx.load_from_string(each.data).graph for each in (several, given))
+    )
+    assert np.array_equal(before["blend"], np.float32([1, 0, 0]))
+    assert np.array_equal(after["blend"], np.float32(BLEND))
+    changed = {name for name in before if not np.array_equal(before[name], after[name])}
+    assert changed == {"given", "statistics", "blend"}
 
 
 def test_a_file_that_was_rewritten_is_refused(instance, tmp_path):
@@ -389,7 +465,7 @@ def test_the_file_is_one_clean_graph(exported):
     operators = {node.op_type for node in model.graph.node}
     assert not operators & {"Pad", "BatchNormalization", "Loop", "Identity"}
     assert b".py" not in exported.data  # no path of the machine that exported it
-    seed = ["seed"] if exported.spec.noise else []
+    seed = ["seed"] if exported.spec.noise else ["style"] if exported.spec.takes_style else []
     measured = ["measured"] if exported.spec.normalized_channels else []
     names = {value.name for value in model.graph.input}
     assert names == {"content", "window", "origin", *seed}
@@ -443,8 +519,8 @@ def test_the_proof_catches_given_statistics_that_are_not_used(small, monkeypatch
     """The branch that should be given them measures, too."""
 
     class Ignoring(core.Measuring):
-        def __init__(self, op, weights, statistics):
-            super().__init__(op)
+        def __init__(self, op, weights, blend, statistics):
+            super().__init__(op, weights, None)
 
     monkeypatch.setattr(core, "Given", Ignoring)
     with pytest.raises(ParityError, match="differs from the network"):
@@ -453,13 +529,42 @@ def test_the_proof_catches_given_statistics_that_are_not_used(small, monkeypatch
 
 def test_the_proof_catches_statistics_of_other_channels(small, monkeypatch):
     class Shifted(core.Given):
-        def __init__(self, op, weights, statistics):
-            super().__init__(op, weights, op.Concat(statistics, statistics, axis=0))
+        def __init__(self, op, weights, blend, statistics):
+            super().__init__(op, weights, blend, op.Concat(statistics, statistics, axis=0))
             self.done = 1
 
     monkeypatch.setattr(core, "Given", Shifted)
     with pytest.raises(ParityError, match="differs from the network"):
         prove(small)
+
+
+@pytest.fixture(scope="module")
+def small_several():
+    return untrained(dataclasses.replace(TINY_INSTANCE, widths=(8, 8), noise_channels=3, styles=3))
+
+
+def test_the_proof_catches_styles_in_another_order(small_several):
+    other = untrained(small_several.config)
+    with torch.no_grad():
+        for module in other.modules():
+            if isinstance(module, InstanceNorm):
+                module.bias.copy_(module.bias[[1, 0, 2]])
+    with pytest.raises(ParityError, match="differs from the network"):
+        prove(small_several, proven=other)
+
+
+@pytest.mark.parametrize("part", ["Measuring", "Given"])
+def test_the_proof_catches_a_style_for_all(small_several, monkeypatch, part):
+    """Both branches are asked for blends."""
+
+    class First(getattr(core, part)):
+        def _blended(self, parameter, *name):
+            weight = super()._blended(parameter, *name)
+            return self.op.Add(self.op.Mul(weight, 0.5), 0.5)
+
+    monkeypatch.setattr(core, part, First)
+    with pytest.raises(ParityError, match="differs from the network"):
+        prove(small_several)
 
 
 def test_the_proof_catches_another_mirror(small, monkeypatch):

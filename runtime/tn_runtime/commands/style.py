@@ -70,7 +70,7 @@ def style(
         int | None, typer.Option(help="Reduce larger photos to this longest side, pixels.")
     ] = None,
     max_pixels: Annotated[
-        str | None, typer.Option(help="Read photos up to this size, as in 400MP.")
+        str | None, typer.Option(help="Read photos and masks up to this size, as in 400MP.")
     ] = None,
     format_: Annotated[
         FormatChoice | None,
@@ -99,14 +99,15 @@ def style(
     from tn_runtime.stylization import Options
 
     shares = parse_blend(blend) if blend is not None else None
+    largest = parse_pixels(max_pixels) if max_pixels else None
     job = StyleJob(
         plan([Path(photo) for photo in photos], output, f".{format_}" if format_ else None),
         Options(seed or 0, strength, keep_colors, stroke_scale),
         max_size,
-        parse_pixels(max_pixels) if max_pixels else None,
+        largest,
         quality,
         overwrite,
-        read_masks(parse_masks(mask or [])),
+        read_masks(parse_masks(mask or []), largest),
     )
     job.check()
     loaded = load(model, provider, threads)

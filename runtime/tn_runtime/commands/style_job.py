@@ -111,8 +111,8 @@ class StyleJob:
         }
 
 
-def read_masks(paths: Mapping[str, Path]) -> dict[str, Mask]:
-    """Read the masks of styles.
+def read_masks(paths: Mapping[str, Path], max_pixels: int | None) -> dict[str, Mask]:
+    """Read the masks of styles, each of at most so many pixels; None takes the default.
 
     Raises:
         PictureError: one cannot be read.
@@ -121,7 +121,7 @@ def read_masks(paths: Mapping[str, Path]) -> dict[str, Mask]:
     masks = {}
     for style, path in paths.items():
         data = read_bytes(path)
-        picture = decode(data, path)
+        picture = decode(data, path, max_pixels or MAX_PIXELS)
         check_grey(style, picture)
         masks[style] = Mask(path, hashlib.sha256(data).hexdigest(), picture)
     return masks
