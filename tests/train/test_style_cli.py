@@ -81,6 +81,15 @@ def test_a_texture_is_not_gone_on_with_as_a_style(picture: Path, tmp_path: Path,
     assert "is a run of tn-train texture, not of style" in stderr
 
 
+@pytest.mark.parametrize("name", ["a,b.png", "a=b.png"])
+def test_styles_have_names_that_a_blend_can_have(name, picture: Path, tmp_path: Path, call):
+    other = tmp_path / name
+    other.write_bytes(picture.read_bytes())
+    code, stderr = call(picture, other, "-o", tmp_path / "a.pt")
+    assert (code, stderr.count("\n")) == (2, 1)
+    assert f"{other.stem!r} is no name for a style: rename it without , and =" in stderr
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

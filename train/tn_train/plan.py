@@ -178,6 +178,9 @@ def _check_styles(exemplars: tuple[Exemplar, ...]) -> None:
             raise RequestError(
                 f"two paintings are named {name!r}, and styles go by names: rename one"
             )
+    for name in names if len(names) > 1 else ():
+        if set(name) & set(",="):
+            raise RequestError(f"{name!r} is no name for a style: rename it without , and =")
     if len(exemplars) > 1 and exemplars[0].crop:
         raise RequestError("--crop is for one painting: give one, or crop the files")
 
