@@ -164,9 +164,9 @@ def test_info_and_models_speak_json(plain_model):
     assert facts["path"] == str(plain_model)
     assert (facts["name"], facts["kind"], facts["stride"]) == ("plain", "texture", 4)
     assert facts["sha256"] == hashlib.sha256(plain_model.read_bytes()).hexdigest()
-    assert facts["exemplar"]["name"] == "nothing.png"
+    assert facts["exemplars"][0]["name"] == "nothing.png"
     shown = succeeds("info", plain_model).stdout
-    assert "exemplar.name" in shown
+    assert "exemplars.1.name" in shown
 
 
 def test_shipped_models_are_listed_by_what_one_types(tmp_path):
@@ -175,7 +175,7 @@ def test_shipped_models_are_listed_by_what_one_types(tmp_path):
     assert [each["name"] for each in known] == list(shipped())
     assert [each["path"] for each in known] == [str(path) for path in shipped().values()]
     assert [each["kind"] for each in known] == ["texture", "texture", "style"]
-    assert all(each["exemplar"]["credit"] for each in known)
+    assert all(each["exemplars"][0]["credit"] for each in known)
     assert succeeds("models", cwd=tmp_path).stdout.startswith("citrus ")
 
 
