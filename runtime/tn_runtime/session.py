@@ -88,7 +88,7 @@ class Model:
         return {style: float(str(share)) for style, share in pairs if share}
 
     def run(self, **inputs: NDArray[np.generic]) -> Pixels:
-        """Run the model once; see the contract for its inputs. The input `style` is the blend.
+        """Run the model once; see the contract for its inputs. Without `style`, it is the blend.
 
         Returns:
             `image`, uint8 (N, h, w, 3), RGB.
@@ -152,7 +152,7 @@ class Model:
         return dataclasses.replace(self, session=session, statistics=statistics)
 
     def _fetch(self, output: str, inputs: dict[str, NDArray[np.generic]]) -> NDArray[np.generic]:
-        if self.spec.takes_style:
+        if self.spec.takes_style and "style" not in inputs:
             inputs["style"] = np.tile(self.blend, (len(inputs["content"]), 1))
         try:
             [value] = self.session.run([output], inputs)

@@ -554,15 +554,12 @@ def test_the_proof_catches_styles_in_another_order(small_several):
 
 
 @pytest.mark.parametrize("part", ["Measuring", "Given"])
-def test_the_proof_catches_a_style_for_all(small_several, monkeypatch, part):
-    """Both branches are asked for blends."""
-
-    class First(getattr(core, part)):
+def test_the_proof_catches_another_blend_in_either_branch(small_several, monkeypatch, part):
+    class Halved(getattr(core, part)):
         def _blended(self, parameter, *name):
-            weight = super()._blended(parameter, *name)
-            return self.op.Add(self.op.Mul(weight, 0.5), 0.5)
+            return self.op.Mul(super()._blended(parameter, *name), 0.5)
 
-    monkeypatch.setattr(core, part, First)
+    monkeypatch.setattr(core, part, Halved)
     with pytest.raises(ParityError, match="differs from the network"):
         prove(small_several)
 

@@ -294,7 +294,7 @@ def test_a_blend_and_a_mask_reach_the_picture_and_its_texts(several, path, folde
 
 def test_without_a_blend_the_first_style_is_taken_and_named(several, path, folder):
     done = succeeds("style", path, "a.png", "-o", "b.png", "--provider", "cpu")
-    assert done.stderr == "paints in 'ink'; --blend takes others: oil, chalk\n"
+    assert done.stderr == "paints in 'ink', the first of 3 styles; --blend takes others\n"
     equal(read("b.png").srgb(), stylize(several, photo()))
     one = succeeds("style", path, "a.png", "-o", "c.png", "--provider", "cpu", "--blend", "chalk")
     assert one.stderr == ""

@@ -115,8 +115,8 @@ def style(
     if shares is not None:
         loaded = loaded.blended(shares)
     elif loaded.spec.takes_style:
-        first, *others = loaded.spec.styles
-        console.note(f"paints in {first!r}; --blend takes others: {', '.join(others)}")
+        first, count = loaded.spec.styles[0], len(loaded.spec.styles)
+        console.note(f"paints in {first!r}, the first of {count} styles; --blend takes others")
     console.announce(loaded, provider)
     if seed is not None and not loaded.spec.takes_seed:
         console.note(f"{loaded.spec.name} takes no noise: --seed {seed} has no effect")
