@@ -51,6 +51,10 @@ function photoInputs(card, { rgb, y, x, height, width }, window) {
     ...(card.takes_seed ? { seed: [0] } : {}),
   });
   inputs.content = new ort.Tensor("uint8", rgb, [1, height, width, 3]);
+  if (card.styles.length > 1) {
+    const first = Float32Array.from(card.styles, (_, number) => (number === 0 ? 1 : 0));
+    inputs.style = new ort.Tensor("float32", first, [1, first.length]);
+  }
   return inputs;
 }
 

@@ -81,7 +81,7 @@ def test_models_are_listed_but_not_the_damaged(client):
     for fact in ("kind", "halo", "normalized_channels", "given_at", "statistics_at"):
         assert wave[fact] == getattr(loaded.spec, fact)
     assert (wave["sha256"], wave["bytes"]) == (loaded.sha256, len(loaded.data))
-    assert wave["credit"] == loaded.spec.exemplar.credit
+    assert wave["credit"] == loaded.spec.exemplars[0].credit
 
 
 def test_a_model_file_is_the_file(client, folder):

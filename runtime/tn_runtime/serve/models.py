@@ -29,8 +29,10 @@ class Card:
     """Size of the model file."""
     sha256: str
     parameters: int
+    styles: tuple[str, ...]
+    """Names, see the contract; the page paints in the first."""
     exemplar: str
-    """Name of the file of the picture that the model learned from."""
+    """Name of the file of the picture that the model learned from, of several the first."""
     credit: str
     license: str
     stride: int
@@ -47,15 +49,17 @@ class Card:
     def of(cls, name: str, model: Model) -> "Card":
         """Return the card of a loaded model."""
         spec = model.spec
+        exemplar = spec.exemplars[0]
         return cls(
             name,
             spec.kind,
             len(model.data),
             model.sha256,
             spec.generator.parameters,
-            spec.exemplar.name,
-            spec.exemplar.credit,
-            spec.exemplar.license,
+            spec.styles,
+            exemplar.name,
+            exemplar.credit,
+            exemplar.license,
             spec.stride,
             spec.halo,
             spec.takes_seed,
