@@ -19,7 +19,7 @@ from runtime.processes import python
 from tn_runtime.errors import PictureError
 from tn_runtime.pictures import FORMATS, Rows, check_output, read, save, tiff
 
-decoding = importlib.import_module("tn_runtime.pictures.decode")  # the function has its name
+encoded = importlib.import_module("tn_runtime.pictures.encoded")
 
 RED, HALF = (200, 30, 60), (100, 150, 250)
 
@@ -304,7 +304,7 @@ def test_too_little_memory_is_no_damage(tmp_path, monkeypatch):
         raise MemoryError
 
     (tmp_path / "a.jpg").write_bytes(jpeg_bytes())
-    monkeypatch.setattr(decoding, "Store", no_memory)
+    monkeypatch.setattr(encoded, "Store", no_memory)
     with pytest.raises(MemoryError):
         read(tmp_path / "a.jpg").srgb()
 

@@ -11,15 +11,8 @@
 
 from tn_runtime.pictures.decode import MAX_PIXELS, decode
 from tn_runtime.pictures.detail import LUMA, with_detail
-from tn_runtime.pictures.encode import (
-    FORMATS,
-    Rows,
-    check_output,
-    check_quality,
-    encode,
-    save,
-)
-from tn_runtime.pictures.picture import Picture
+from tn_runtime.pictures.encode import FORMATS, check_output, check_quality, encode, save
+from tn_runtime.pictures.picture import Picture, Rows
 from tn_runtime.pictures.read import SUFFIXES, check_readable, read, read_bytes
 from tn_runtime.pictures.resampling import RowBuffer, RowSource, resampled
 from tn_runtime.pictures.sheet import GAP, WHITE, below_one_another, side_by_side

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tn_runtime.pictures import exif
-from tn_runtime.pictures.color import Coded
+from tn_runtime.pictures.color import Coded, rgb_of_grey
 from tn_runtime.pictures.exif import Directory
 from tn_runtime.pictures.store import SIDEWAYS
 
@@ -40,6 +40,10 @@ COMMENT_CODE = b"ASCII\0\0\0"
 """What EXIF wants before a user comment."""
 
 
+FIRST_OF_SEVERAL = "it has several pictures, and the first is taken"
+HDR_NOTE = "its colours are HDR ({}); what is brighter than white is painted as white"
+
+
 @dataclass(frozen=True)
 class About:
     """What a file says about its picture; kept as far as the written format has a place for it."""
@@ -59,15 +63,20 @@ class About:
 
 
 def understood(
+    mode: str,
     tags: Directory,
     *,
     profile: bytes | None = None,
+    coded: Coded | None = None,
     xmp: bytes = b"",
     dpi: tuple[float, float] | None = None,
     texts: Mapping[str, str] | None = None,
     notes: tuple[str, ...] = (),
 ) -> tuple[About, int]:
-    """Return what is true of the upright picture, and the orientation of the stored one, 1 to 8."""
+    """Return what is true of the upright picture, and the orientation of the stored one, 1 to 8.
+
+    `mode` is Pillow's name of the samples' colours; codes go before a profile.
+    """
     turn = ORIENTATION.search(xmp)
     orientation = exif.integer(tags, exif.ORIENTATION, int(turn[2]) if turn else 1)
     if exif.ORIENTATION in tags:
@@ -75,6 +84,11 @@ def understood(
     packet, left_out = _without_trailers(
         _without_elements(ORIENTATION.sub(rb"\g<1>1", xmp), THUMBNAILS)
     )
+    if coded is not None:
+        profile = coded.profile
+    elif mode == "L":
+        profile = rgb_of_grey(profile)
+    hdr = coded is not None and coded.hdr
     dots = _sound(dpi or exif.resolution(tags))
     about = About(
         profile or None,
@@ -82,7 +96,8 @@ def understood(
         packet,
         dots[::-1] if dots and orientation in SIDEWAYS else dots,
         {key: text for key, text in (texts or {}).items() if not key.startswith(NO_PLAIN_TEXT)},
-        notes=(*notes, *left_out),
+        coded if hdr else None,
+        (*notes, *left_out, *([HDR_NOTE.format(hdr)] if hdr else [])),
     )
     return about, orientation
 
@@ -94,8 +109,8 @@ def exif_of_text(text: str) -> bytes:
     return b""
 
 
-def described(about: About | None, made: Mapping[str, str], size: tuple[int, int]) -> Directory:
-    """Return EXIF that says of what size (height, width) the picture is, and how it was made.
+def described(about: About | None, made: Mapping[str, str], height: int, width: int) -> Directory:
+    """Return EXIF that says how large the picture is, and how it was made.
 
     A photo's own comment stays. In a picture that comes from no file, `about` is None, the
     description says how it was made.
@@ -111,7 +126,7 @@ def described(about: About | None, made: Mapping[str, str], size: tuple[int, int
         else {exif.VERSION: exif.Tag(exif.UNDEFINED, b"0232")}
     )
     if exif.PIXEL_WIDTH in shot and exif.PIXEL_HEIGHT in shot:
-        shot[exif.PIXEL_HEIGHT], shot[exif.PIXEL_WIDTH] = map(exif.long, size)
+        shot |= {exif.PIXEL_WIDTH: exif.long(width), exif.PIXEL_HEIGHT: exif.long(height)}
     if not exif.content(shot.get(exif.USER_COMMENT))[len(COMMENT_CODE) :].strip(b" \0"):
         note = COMMENT_CODE + json.dumps(dict(made)).encode()
         shot[exif.USER_COMMENT] = exif.Tag(exif.UNDEFINED, note)

@@ -1,5 +1,7 @@
-"""A decoded picture: its samples by rows, and what its file said about them."""
+"""Pictures as they are read and as they are written: samples by rows, and what is said of them."""
 
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -7,9 +9,12 @@ from numpy.typing import NDArray
 
 from tn_runtime.errors import PictureError
 from tn_runtime.pictures import color
-from tn_runtime.pictures.metadata import About
+from tn_runtime.pictures.exif import Directory
+from tn_runtime.pictures.metadata import About, described
 from tn_runtime.pictures.store import Store
 from tn_runtime.pixels import Pixels, Samples, to_8_bits
+
+DEFAULT_QUALITY = 95
 
 
 class Picture:
@@ -87,3 +92,57 @@ class ArrayRows:
     def rows(self, top: int, bottom: int) -> Samples:
         """Return a view of rows (bottom - top, W, C)."""
         return self._array[top:bottom]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A picture to be written, from top to bottom."""
+
+    bands: Iterable[Samples]
+    """uint8 or uint16 (rows, width, channels); the rows add up to the height."""
+    height: int
+    width: int
+    made: Mapping[str, str] = field(default_factory=dict)
+    """How it was made, kept in the file; the keys are ASCII words."""
+    channels: int = 3
+    """3, RGB, or 4 with alpha apart, which JPEG drops."""
+    depth: int = 8
+    """16 for bands of uint16, which JPEG and WebP round to 8 bits."""
+    about: About | None = None
+    """What the file of a photo said; None for a picture that comes from none."""
+    quality: int = DEFAULT_QUALITY
+    """1 to 100, used by JPEG and WebP."""
+
+    @classmethod
+    def of_array(cls, pixels: Pixels, made: Mapping[str, str] | None = None) -> Self:
+        """Return the rows of uint8 (H, W, 3), sRGB."""
+        height, width, _ = pixels.shape
+        return cls([pixels], height, width, made or {})
+
+    @classmethod
+    def of_picture(
+        cls,
+        picture: Picture,
+        bands: Iterable[Samples],
+        made: Mapping[str, str],
+        quality: int | None = None,
+    ) -> Self:
+        """Return rows made from a picture, with what its file said.
+
+        The bands have its depth and its own colour space, (rows, W, 3), or (rows, W, 4) where it
+        has alpha.
+        """
+        return cls(
+            bands,
+            picture.height,
+            picture.width,
+            made,
+            4 if picture.has_alpha else 3,
+            picture.depth,
+            picture.about,
+            DEFAULT_QUALITY if quality is None else quality,
+        )
+
+    def tags(self) -> Directory:
+        """Return the EXIF that the file is to have."""
+        return described(self.about, self.made, self.height, self.width)
