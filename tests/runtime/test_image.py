@@ -304,7 +304,7 @@ def test_too_little_memory_is_no_damage(tmp_path, monkeypatch):
         raise MemoryError
 
     (tmp_path / "a.jpg").write_bytes(jpeg_bytes())
-    monkeypatch.setattr(encoded, "Store", no_memory)
+    monkeypatch.setattr(encoded.Store, "of_size", no_memory)
     with pytest.raises(MemoryError):
         read(tmp_path / "a.jpg").srgb()
 

@@ -93,21 +93,27 @@ class Coded:
         return HDR.get(self.transfer)
 
 
-def profile_of_gamma(gamma: float, primaries: Primaries | None) -> bytes | None:
-    """Return the profile that PNG's gAMA, the encoding exponent, and cHRM mean; None for sRGB.
+@dataclass(frozen=True)
+class Gamma:
+    """Colours as PNG's gAMA, the encoding exponent, and cHRM say them."""
 
-    Without cHRM the primaries are those of sRGB. As in libpng, an exponent within 5% of 1 / 2.2
-    beside these primaries is sRGB.
-    """
-    own = SRGB if primaries is None else tuple(primaries)
-    same = np.allclose(own, SRGB, atol=0.002)
-    near = abs(gamma * 2.2 - 1) < 0.05
-    if (same and near) or not 0.01 <= gamma <= 10:
-        return None
-    try:
-        return _profile(own, _element_of_srgb(b"rTRC") if near else _power(1 / gamma))
-    except (np.linalg.LinAlgError, ZeroDivisionError, struct.error):
-        return None  # primaries that span no colours
+    exponent: float
+    primaries: Primaries = SRGB
+
+    @property
+    def profile(self) -> bytes | None:
+        """An ICC profile of the same colours; None for sRGB and for what has no meaning.
+
+        As in libpng, an exponent within 5% of 1 / 2.2 beside the primaries of sRGB is sRGB.
+        """
+        near = abs(self.exponent * 2.2 - 1) < 0.05
+        same = np.allclose(self.primaries, SRGB, atol=0.002)
+        if (same and near) or not 0.01 <= self.exponent <= 10:
+            return None
+        try:
+            return _profile(self.primaries, _srgb_curve() if near else _power(1 / self.exponent))
+        except (np.linalg.LinAlgError, ZeroDivisionError, struct.error):
+            return None  # primaries that span no colours
 
 
 def transforms(profile: bytes | None) -> tuple[Transform, Transform] | None:
@@ -209,7 +215,7 @@ def _coded_curve(transfer: int) -> bytes | None:
     powers = {4: 2.2, 5: 2.8, 8: 1.0}
     if transfer in powers:
         return _power(powers[transfer])
-    return _element_of_srgb(b"rTRC") if transfer == SRGB_TRANSFER else None
+    return _srgb_curve() if transfer == SRGB_TRANSFER else None
 
 
 def _pq(signal: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -252,8 +258,8 @@ def _words(text: str) -> bytes:
     return b"mluc\0\0\0\0" + struct.pack(">II4sII", 1, 12, b"enUS", len(data), 28) + data
 
 
-def _element_of_srgb(name: bytes) -> bytes:
-    return _srgb()[1][name]
+def _srgb_curve() -> bytes:
+    return _srgb()[1][b"rTRC"]
 
 
 def _elements(profile: bytes) -> dict[bytes, bytes]:

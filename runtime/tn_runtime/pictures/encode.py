@@ -38,7 +38,7 @@ def encode(stream: BinaryIO, suffix: str, rows: Rows) -> list[str]:
     anywhere; JPEG and WebP are put together in memory.
 
     Returns:
-        What of the photo or of its metadata has no place in the file, a few words each.
+        The parts of the photo or its metadata that have no place in the file, a few words each.
 
     Raises:
         PictureError: an unknown suffix, or a size beyond the format.
@@ -120,4 +120,4 @@ FORMATS = {
     ".tif": _TIFF,
     ".tiff": _TIFF,
 }
-"""What can be written, by suffix."""
+"""Formats that can be written, by suffix."""

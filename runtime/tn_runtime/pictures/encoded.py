@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tn_runtime.pictures import color
-from tn_runtime.pictures.metadata import About
+from tn_runtime.pictures.metadata import Said, understood
 from tn_runtime.pictures.picture import Picture
 from tn_runtime.pictures.store import Store
 from tn_runtime.pixels import Samples, straight, to_8_bits
@@ -35,8 +35,9 @@ class Encoded:
     """The channel behind the colours is alpha; further channels have no meaning here."""
     dtype: np.dtype[Any]
     strips: Strips
-    about: About
-    orientation: int = 1
+    said: Said
+    upright: bool = False
+    """The decoder has turned it already, whatever `said` says."""
     premultiplied: bool = False
 
     @property
@@ -46,12 +47,14 @@ class Encoded:
 
     def decoded(self) -> Picture:
         """Decode the samples: grey or RGB with straight alpha, of 8 or 16 bits, upright."""
-        convert, profile = color.to_rgb(self.mode, self.about.profile)
+        about, orientation = understood(self.said, self.mode)
+        convert, profile = color.to_rgb(self.mode, about.profile)
         span = self._span()
         deep = self.dtype == np.uint16 and convert is None
         channels = (1 if self.mode == "L" else 3) + self.alpha
         dtype = np.uint16 if deep else np.uint8
-        store = Store(self.height, self.width, channels, dtype, self.orientation)
+        turn = 1 if self.upright else orientation
+        store = Store.of_size(self.height, self.width, channels, dtype, turn)
         top = 0
         for strip in self.strips():
             samples = self._samples(strip, span)
@@ -61,7 +64,7 @@ class Encoded:
                 samples = np.concatenate([convert(colors), alpha], axis=2)
             store.put(top, samples)
             top += len(strip)
-        return Picture(store, dataclasses.replace(self.about, profile=profile))
+        return Picture(store, dataclasses.replace(about, profile=profile))
 
     def _span(self) -> tuple[float, float]:
         """Return the values that mean black and white."""

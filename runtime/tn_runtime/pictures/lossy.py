@@ -9,7 +9,7 @@ from PIL import Image
 from tn_runtime.pictures import exif
 from tn_runtime.pictures.color import Coded
 from tn_runtime.pictures.encoded import Encoded
-from tn_runtime.pictures.metadata import FIRST_OF_SEVERAL, About, understood
+from tn_runtime.pictures.metadata import FIRST_OF_SEVERAL, About, Said
 from tn_runtime.pictures.picture import Rows
 from tn_runtime.pictures.vips import VipsDecoder
 from tn_runtime.pixels import to_8_bits
@@ -28,17 +28,17 @@ def decode(loader: str, data: bytes) -> Encoded:
         pyvips.Error: damaged.
     """
     decoder = VipsDecoder(loader, data)
-    profile = decoder.field("icc-profile-data", b"")
-    about, orientation = understood(
-        decoder.mode,
+    said = Said(
         exif.read(decoder.field("exif-data", b"")),
-        profile=profile,
-        coded=Coded.of_boxes(data) if loader == "heif" and not profile else None,
+        decoder.field("icc-profile-data", None),
         xmp=decoder.field("xmp-data", b""),
         dpi=_density_of_jfif(data),
-        notes=(FIRST_OF_SEVERAL,) if decoder.field("n-pages", 1) > 1 else (),
     )
-    return decoder.encoded(about, 1 if loader == "heif" else orientation)  # libheif turns itself
+    if decoder.field("n-pages", 1) > 1:
+        said.notes.append(FIRST_OF_SEVERAL)
+    if loader == "heif" and not said.profile:
+        said.coded = Coded.of_boxes(data)
+    return decoder.encoded(said, upright=loader == "heif")
 
 
 def _density_of_jfif(data: bytes) -> tuple[float, float] | None:

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tn_runtime.errors import PictureError
 from tn_runtime.pictures import color
@@ -28,7 +27,7 @@ class Picture:
     has_alpha: bool
     about: About
 
-    def __init__(self, store: "Store | ArrayRows", about: About) -> None:
+    def __init__(self, store: Store, about: About) -> None:
         """Take samples of 1 to 4 channels: grey or RGB, the second or fourth is alpha."""
         self._rows = store.rows
         self.height, self.width = store.height, store.width
@@ -53,7 +52,7 @@ class Picture:
                 f"an array of {array.dtype} {array.shape} is no photo; "
                 "give uint8 or uint16 of (H, W, 3), (H, W, 4) or (H, W)"
             )
-        return cls(ArrayRows(array.reshape(*array.shape[:2], -1)), about or About())
+        return cls(Store.of_array(array.reshape(*array.shape[:2], -1)), about or About())
 
     def colors(self, top: int = 0, bottom: int | None = None) -> Samples:
         """Return rows of the picture's own RGB, uint8 or uint16 (rows, W, 3), as stored.
@@ -82,18 +81,6 @@ class Picture:
         return rgb if self._transforms is None else color.converted(rgb, self._transforms[1])
 
 
-class ArrayRows:
-    """Samples (H, W, C) that are an array already."""
-
-    def __init__(self, array: NDArray[Any]) -> None:
-        self._array = array
-        self.height, self.width, self.channels = array.shape
-
-    def rows(self, top: int, bottom: int) -> Samples:
-        """Return a view of rows (bottom - top, W, C)."""
-        return self._array[top:bottom]
-
-
 @dataclass(frozen=True)
 class Rows:
     """A picture to be written, from top to bottom."""
@@ -109,7 +96,7 @@ class Rows:
     depth: int = 8
     """16 for bands of uint16, which JPEG and WebP round to 8 bits."""
     about: About | None = None
-    """What the file of a photo said; None for a picture that comes from none."""
+    """Metadata of the photo; None for a picture that comes from none."""
     quality: int = DEFAULT_QUALITY
     """1 to 100, used by JPEG and WebP."""
 

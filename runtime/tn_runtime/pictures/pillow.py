@@ -16,7 +16,7 @@ from tn_runtime.errors import PictureError
 from tn_runtime.pictures import exif
 from tn_runtime.pictures.color import Coded
 from tn_runtime.pictures.encoded import STRIP, Encoded
-from tn_runtime.pictures.metadata import FIRST_OF_SEVERAL, understood
+from tn_runtime.pictures.metadata import FIRST_OF_SEVERAL, Said
 
 FORMATS = (
     "BMP", "DDS", "DIB", "GIF", "ICNS", "ICO", "JPEG2000", "PCX", "PPM", "PSD", "QOI", "SGI", "TGA",
@@ -75,17 +75,10 @@ def decode(data: bytes) -> Encoded:
             values = np.asarray(picture.transform(size, Image.Transform.EXTENT, box).convert(mode))
             yield values.reshape(*values.shape[:2], -1).astype(dtype, copy=False)
 
+    said = _said(picture, several=getattr(picture, "n_frames", 1) > 1)
+    said.dpi = picture.info.get("dpi")
     colors = "L" if grey else mode.removesuffix("A")
-    about, orientation = understood(
-        colors,
-        exif.read(picture.info.get("exif") or b""),
-        profile=picture.info.get("icc_profile"),
-        xmp=picture.info.get("xmp") or b"",
-        dpi=picture.info.get("dpi"),
-        notes=(FIRST_OF_SEVERAL,) if getattr(picture, "n_frames", 1) > 1 else (),
-    )
-    size = picture.height, picture.width
-    return Encoded(*size, colors, alpha, dtype, strips, about, orientation)
+    return Encoded(picture.height, picture.width, colors, alpha, dtype, strips, said)
 
 
 def decode_heic(data: bytes) -> Encoded:
@@ -97,18 +90,10 @@ def decode_heic(data: bytes) -> Encoded:
     """
     file = pillow_heif().open_heif(io.BytesIO(data), convert_hdr_to_8bit=False)
     width, height = file.size
-    bands, info = file.mode.partition(";")[0], file.info
-    mode = "L" if bands.startswith("L") else "RGB"
-    codes = info.get("nclx_profile")
-    coded = Coded(codes["color_primaries"], codes["transfer_characteristics"]) if codes else None
-    about, _ = understood(  # libheif turns the picture itself
-        mode,
-        exif.read(info.get("exif") or b""),
-        profile=info.get("icc_profile"),
-        coded=None if info.get("icc_profile") else coded,
-        xmp=info.get("xmp") or b"",
-        notes=(FIRST_OF_SEVERAL,) if len(file) > 1 else (),
-    )
+    bands = file.mode.partition(";")[0]
+    said = _said(file, several=len(file) > 1)
+    if (codes := file.info.get("nclx_profile")) and not said.profile:
+        said.coded = Coded(codes["color_primaries"], codes["transfer_characteristics"])
 
     def strips() -> Iterator[NDArray[Any]]:
         values = np.asarray(file).reshape(height, width, -1)
@@ -118,13 +103,23 @@ def decode_heic(data: bytes) -> Encoded:
     return Encoded(
         height,
         width,
-        mode,
+        "L" if bands.startswith("L") else "RGB",
         bands[-1] in "Aa",
         np.dtype(np.uint16 if ";16" in file.mode else np.uint8),
         strips,
-        about,
+        said,
+        upright=True,
         premultiplied=bool(getattr(file, "premultiplied_alpha", False)),
     )
+
+
+def _said(picture: Any, *, several: bool) -> Said:  # noqa: ANN401 - Pillow's or pillow-heif's
+    info = picture.info
+    tags = exif.read(info.get("exif") or b"")
+    said = Said(tags, info.get("icc_profile"), xmp=info.get("xmp") or b"")
+    if several:
+        said.notes.append(FIRST_OF_SEVERAL)
+    return said
 
 
 def pillow_heif() -> Any:  # noqa: ANN401 - an untyped module

@@ -7,26 +7,18 @@ bound (1 GB from 1 MB), and Pillow refuses those of more than a megabyte.
 """
 
 import contextlib
-import dataclasses
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tn_runtime.pictures import color, exif
-from tn_runtime.pictures.color import Coded
+from tn_runtime.pictures.color import Coded, Gamma
 from tn_runtime.pictures.encoded import Encoded
-from tn_runtime.pictures.metadata import (
-    FIRST_OF_SEVERAL,
-    About,
-    all_texts,
-    exif_of_text,
-    understood,
-)
+from tn_runtime.pictures.metadata import FIRST_OF_SEVERAL, About, Said, all_texts, exif_of_text
 from tn_runtime.pictures.picture import Rows
 from tn_runtime.pictures.vips import VipsDecoder
 from tn_runtime.pixels import Pixels, Samples
@@ -65,54 +57,18 @@ def decode(data: bytes) -> Encoded:
     Raises:
         pyvips.Error: damaged.
     """
-    said = Said.of(data)
-    texts = said.texts
-    block = said.exif or exif_of_text(texts.pop("Raw profile type exif", ""))
-    notes = [FIRST_OF_SEVERAL] if said.animated else []
-    if said.left_out:
-        notes.append("texts or a profile of more than 64 MB are left out")
-    decoder = VipsDecoder("png", said.pixels)
-    about, orientation = understood(
-        decoder.mode,
-        exif.read(block),
-        profile=said.profile,
-        coded=said.coded,
-        xmp=texts.pop(XMP, "").encode(),
-        dpi=said.dpi,
-        texts=texts,
-        notes=tuple(notes),
-    )
-    if said.profile is None and said.coded is None and said.gamma and not said.srgb:
-        made = color.profile_of_gamma(said.gamma, said.primaries)
-        about = dataclasses.replace(about, profile=made)
-    return decoder.encoded(about, orientation)
+    chunks = Chunks(data)
+    return VipsDecoder("png", chunks.pixels).encoded(chunks.said())
 
 
-@dataclass
-class Said:
-    """What the chunks of a file say beside the pixels; those that are broken are left out."""
+class Chunks:
+    """The chunks of a file; those beside the pixels that are broken are left out."""
 
-    pixels: bytes
-    """The file without all of that."""
-    profile: bytes | None = None
-    gamma: float | None = None
-    primaries: tuple[float, ...] | None = None
-    """x and y of red, green, blue and white."""
-    srgb: bool = False
-    coded: Coded | None = None
-    exif: bytes = b""
-    dpi: tuple[float, float] | None = None
-    texts: dict[str, str] = field(default_factory=dict)
-    animated: bool = False
-    left_out: bool = False
-    """Texts or a profile are beyond the bound, and left out."""
-    room: int = MAX_TEXT_BYTES
-    """Bytes that are left of the bound."""
-
-    @classmethod
-    def of(cls, data: bytes) -> Self:
-        """Read the chunks of a file."""
-        said, pixels, place = cls(b""), [SIGNATURE], len(SIGNATURE)
+    def __init__(self, data: bytes) -> None:
+        self._said, self._exif, self._gamma, self._srgb = Said(), b"", 0.0, False
+        self._primaries: tuple[float, ...] = color.SRGB
+        self._left = MAX_TEXT_BYTES
+        pixels, place = [SIGNATURE], len(SIGNATURE)
         while place < len(data):
             length, kind = (
                 int.from_bytes(data[place : place + 4], "big"),
@@ -123,63 +79,64 @@ class Said:
                 pixels.append(data[place:end])
             elif end <= len(data):
                 with contextlib.suppress(ValueError, IndexError, struct.error, zlib.error):
-                    said.take(kind, data[place + 8 : end - 4])
+                    self._take(kind, data[place + 8 : end - 4])
             place = end
-        said.pixels = b"".join(pixels)
+        self.pixels = b"".join(pixels)
+        """The file without what it says beside them."""
+
+    def said(self) -> Said:
+        """Return what the file says."""
+        said, texts = self._said, self._said.texts
+        if said.profile is None and said.coded is None and self._gamma and not self._srgb:
+            said.coded = Gamma(self._gamma, self._primaries)
+        of_text = exif_of_text(texts.pop("Raw profile type exif", ""))
+        said.tags = exif.read(self._exif or of_text)
+        said.xmp = texts.pop(XMP, "").encode()
         return said
 
-    def take(self, kind: bytes, content: bytes) -> None:
-        """Read a chunk.
-
-        Raises:
-            ValueError, IndexError, struct.error, zlib.error: broken.
-        """
-        key, _, rest = content.partition(b"\0")
+    def _take(self, kind: bytes, content: bytes) -> None:
+        said, (key, _, rest) = self._said, content.partition(b"\0")
         match kind:
             case b"gAMA":
-                self.gamma = int.from_bytes(content[:4], "big") / 100000
+                self._gamma = int.from_bytes(content[:4], "big") / 100000
             case b"cHRM":
                 values = [value / 100000 for value in struct.unpack(">8I", content)]
-                self.primaries = (*values[2:], *values[:2])  # the file has white first
+                self._primaries = (*values[2:], *values[:2])  # the file has white first
             case b"sRGB":
-                self.srgb = True
+                self._srgb = True
             case b"cICP":
                 primaries, transfer, matrix, full_range = content
                 if matrix == 0 and full_range == 1:
-                    self.coded = Coded(primaries, transfer)
+                    said.coded = Coded(primaries, transfer)
             case b"iCCP":
-                self.profile = self.bounded(rest[1:], compressed=True)
+                said.profile = self._bounded(rest[1:], compressed=True)
             case b"eXIf":
-                self.exif = content
+                self._exif = content
             case b"pHYs":
                 across, down, unit = struct.unpack(">2IB", content)
-                self.dpi = (across * METRE, down * METRE) if unit == 1 else None
-            case b"acTL":
-                self.animated = int.from_bytes(content[:4], "big") > 1
+                said.dpi = (across * METRE, down * METRE) if unit == 1 else None
+            case b"acTL" if int.from_bytes(content[:4], "big") > 1:
+                said.notes.append(FIRST_OF_SEVERAL)
             case b"tEXt":
-                self.add(key, self.bounded(rest), "latin-1")
+                self._add(key, self._bounded(rest), "latin-1")
             case b"zTXt":
-                self.add(key, self.bounded(rest[1:], compressed=True), "latin-1")
+                self._add(key, self._bounded(rest[1:], compressed=True), "latin-1")
             case b"iTXt":
                 text = rest[2:].split(b"\0", 2)[2]  # behind a language and a translated key
-                self.add(key, self.bounded(text, compressed=rest[0] != 0), "utf-8")
+                self._add(key, self._bounded(text, compressed=rest[0] != 0), "utf-8")
 
-    def add(self, key: bytes, text: bytes, encoding: str) -> None:
+    def _add(self, key: bytes, text: bytes, encoding: str) -> None:
         """Keep a text; of several with one key, the first."""
-        self.texts.setdefault(key.decode("latin-1"), text.decode(encoding))
+        self._said.texts.setdefault(key.decode("latin-1"), text.decode(encoding))
 
-    def bounded(self, data: bytes, *, compressed: bool = False) -> bytes:
-        """Return a text or a profile, inflated.
-
-        Raises:
-            ValueError, zlib.error: beyond the bound, or broken.
-        """
+    def _bounded(self, data: bytes, *, compressed: bool = False) -> bytes:
+        """Return a text or a profile, inflated."""
         if compressed:
-            data = zlib.decompressobj().decompress(data, self.room + 1)
-        if len(data) > self.room:
-            self.left_out = True
+            data = zlib.decompressobj().decompress(data, self._left + 1)
+        if len(data) > self._left:
+            self._said.notes.append("texts or a profile of more than 64 MB are left out")
             raise ValueError(f"more than {MAX_TEXT_BYTES} bytes")
-        self.room -= len(data)
+        self._left -= len(data)
         return data
 
 

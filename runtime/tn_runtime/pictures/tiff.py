@@ -8,7 +8,7 @@ leaves YCbCr as it is, and garbles some planes.
 import io
 import itertools
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from tn_runtime.pictures import exif
 from tn_runtime.pictures.encoded import STRIP, Encoded
-from tn_runtime.pictures.metadata import FIRST_OF_SEVERAL, About, understood
+from tn_runtime.pictures.metadata import FIRST_OF_SEVERAL, About, Said
 from tn_runtime.pictures.picture import Rows
+from tn_runtime.pictures.resampling import RowBuffer
 from tn_runtime.pictures.vips import VipsDecoder
 
 MAX_SIDE = 2**31 - 1
@@ -67,12 +68,14 @@ def decode(data: bytes) -> Encoded:
     decoder = VipsDecoder("tiff", data, unlimited=True) if page.suits_libvips else None
     # By the samples a palette of greys is grey, and JPEG's YCbCr is RGB.
     mode = decoder.mode if decoder and page.mode != "L" else page.mode
-    tags = exif.read(data)
-    profile, xmp = (exif.content(tags.pop(code, None)) for code in (exif.PROFILE, exif.XMP))
-    notes = (FIRST_OF_SEVERAL,) if page.is_one_of_several() else ()
-    about, orientation = understood(mode, tags, profile=profile, xmp=xmp, notes=notes)
+    said = Said(exif.read(data))
+    said.profile, said.xmp = (
+        exif.content(said.tags.pop(code, None)) for code in (exif.PROFILE, exif.XMP)
+    )
+    if page.is_one_of_several():
+        said.notes.append(FIRST_OF_SEVERAL)
     if decoder:  # which has divided by alpha
-        return decoder.encoded(about, orientation, mode=mode, alpha=page.alpha)
+        return decoder.encoded(said, mode=mode, alpha=page.alpha)
     return Encoded(
         page.height,
         page.width,
@@ -80,9 +83,8 @@ def decode(data: bytes) -> Encoded:
         page.alpha,
         page.dtype,
         page.strips,
-        about,
-        orientation,
-        page.premultiplied,
+        said,
+        premultiplied=page.premultiplied,
     )
 
 
@@ -179,7 +181,7 @@ def write(stream: BinaryIO, rows: Rows) -> list[str]:
     big = line * rows.height > CLASSIC_BYTES
     with tifffile.TiffWriter(stream, bigtiff=big, byteorder="<") as writer:
         writer.write(
-            _tiles(rows.bands, height),
+            _tiles(rows, height),
             shape=(rows.height, rows.width, rows.channels),
             dtype=f"u{rows.depth // 8}",
             tile=(height, TILE),
@@ -195,20 +197,9 @@ def write(stream: BinaryIO, rows: Rows) -> list[str]:
     return []
 
 
-def _tiles(bands: Iterable[NDArray[Any]], rows: int) -> Iterator[NDArray[Any]]:
-    for band in _rebanded(bands, rows):
-        for left in range(0, band.shape[1], TILE):
-            yield np.ascontiguousarray(band[:, left : left + TILE])
-
-
-def _rebanded(bands: Iterable[NDArray[Any]], rows: int) -> Iterator[NDArray[Any]]:
-    """Cut bands of any heights into bands of `rows` rows; the last may be lower."""
-    rest: NDArray[Any] | None = None
-    for band in bands:
-        joined = band if rest is None else np.concatenate([rest, band])
-        whole = len(joined) // rows * rows
-        for top in range(0, whole, rows):
-            yield joined[top : top + rows]
-        rest = joined[whole:]
-    if rest is not None and len(rest):
-        yield rest
+def _tiles(rows: Rows, height: int) -> Iterator[NDArray[Any]]:
+    band = RowBuffer(iter(rows.bands))
+    for top in range(0, rows.height, height):
+        line = band(top, min(top + height, rows.height))
+        for left in range(0, rows.width, TILE):
+            yield np.ascontiguousarray(line[:, left : left + TILE])

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pyvips.vimage import FORMAT_TO_TYPESTR
 
 from tn_runtime.pictures.encoded import STRIP, Encoded
-from tn_runtime.pictures.metadata import About
+from tn_runtime.pictures.metadata import Said
 
 # Without a handler its warnings about odd files would land on stderr.
 logging.getLogger("pyvips").addHandler(logging.NullHandler())
@@ -39,7 +39,7 @@ class VipsDecoder:
         """
         self._loader, self._data, self._options = loader, data, options
         self._header = self._open()
-        self.dtype = np.dtype(FORMAT_TO_TYPESTR[self._header.format])
+        self._dtype = np.dtype(FORMAT_TO_TYPESTR[self._header.format])
         grey, cmyk = self._header.bands < 3, self._header.interpretation == "cmyk"
         self.mode = "L" if grey else "CMYK" if cmyk else "RGB"
         """As in `Encoded`."""
@@ -48,16 +48,11 @@ class VipsDecoder:
         """Return a field of the header, by libvips' name."""
         return self._header.get(name) if self._header.get_typeof(name) else otherwise
 
-    def encoded(self, about: About, orientation: int, **facts: Any) -> Encoded:  # noqa: ANN401 - of `Encoded`
+    def encoded(self, said: Said, **facts: Any) -> Encoded:  # noqa: ANN401 - of `Encoded`
         """Return the picture; `facts` are fields of `Encoded` that libvips does not tell."""
-        found = {
-            "mode": self.mode,
-            "alpha": self._header.hasalpha(),
-            "dtype": self.dtype,
-            "strips": self._strips,
-        }
+        found = {"mode": self.mode, "alpha": self._header.hasalpha()} | facts
         size = self._header.height, self._header.width
-        return Encoded(*size, about=about, orientation=orientation, **{**found, **facts})
+        return Encoded(*size, dtype=self._dtype, strips=self._strips, said=said, **found)
 
     def _open(self) -> pyvips.Image:
         source = pyvips.Source.new_from_memory(self._data)
@@ -69,5 +64,5 @@ class VipsDecoder:
         region = pyvips.Region.new(image)
         for top in range(0, image.height, STRIP):
             rows = min(STRIP, image.height - top)
-            values = np.frombuffer(region.fetch(0, top, image.width, rows), self.dtype)
+            values = np.frombuffer(region.fetch(0, top, image.width, rows), self._dtype)
             yield values.reshape(rows, image.width, image.bands)
