@@ -52,7 +52,7 @@ class Picture:
                 f"an array of {array.dtype} {array.shape} is no photo; "
                 "give uint8 or uint16 of (H, W, 3), (H, W, 4) or (H, W)"
             )
-        return cls(Store.of_array(array.reshape(*array.shape[:2], -1)), about or About())
+        return cls(Store(array.reshape(*array.shape[:2], -1)), about or About())
 
     def colors(self, top: int = 0, bottom: int | None = None) -> Samples:
         """Return rows of the picture's own RGB, uint8 or uint16 (rows, W, 3), as stored.

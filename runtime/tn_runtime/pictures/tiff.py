@@ -129,18 +129,20 @@ class Page:
         return not (isinstance(second, tifffile.TiffPage) and second.is_reduced)
 
     def strips(self) -> Iterator[NDArray[Any]]:
-        """Yield (rows, W, channels), as many rows at a time as the file has in a piece.
+        """Yield (rows, W, channels) from top to bottom.
 
         Raises:
             ValueError: damaged, or compressed by what only imagecodecs knows.
         """
         inverted = self._page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
-        for strip in self._whole() if self._apart or self._page.is_contiguous else self._pieces():
-            values = strip.astype(self.dtype, copy=False)  # in this machine's byte order
-            yield ~values if inverted and values.dtype.kind == "u" else values
+        whole = self._apart or self._page.is_contiguous
+        for piece in [self._whole()] if whole else self._pieces():
+            for top in range(0, len(piece), STRIP):
+                values = piece[top : top + STRIP].astype(self.dtype)  # in this machine's order
+                yield ~values if inverted and values.dtype.kind == "u" else values
 
-    def _whole(self) -> Iterator[NDArray[Any]]:
-        """Cut a page that lies in memory: as it is in the file, or all its planes decoded."""
+    def _whole(self) -> NDArray[Any]:
+        """Return the page as it lies in the file, or all its planes decoded."""
         page, channels = self._page, self._page.samplesperpixel
         if page.is_contiguous:
             stored = self.dtype.newbyteorder(self._file.byteorder)
@@ -150,9 +152,7 @@ class Page:
             values = page.asarray(maxworkers=1)
         if self._apart:
             values = np.moveaxis(values.reshape(channels, self.height, self.width), 0, 2)
-        values = values.reshape(self.height, self.width, channels)
-        for top in range(0, self.height, STRIP):
-            yield values[top : top + STRIP]
+        return values.reshape(self.height, self.width, channels)
 
     def _pieces(self) -> Iterator[NDArray[Any]]:
         """Decode strip by strip, or one row of tiles after the other."""
