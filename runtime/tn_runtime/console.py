@@ -51,10 +51,20 @@ SOME_FAILED = 1
 INTERRUPTED = 130
 TERMINATED = 143
 
+_noted: list[str] = []
+"""Lines of `note_once` so far."""
+
 
 def note(message: str) -> None:
     """Print one line for the person on stderr; stdout belongs to results."""
     print(message, file=sys.stderr, flush=True)  # noqa: T201 - the place that prints to stderr
+
+
+def note_once(message: str) -> None:
+    """Print a line that is true of several files the first time only."""
+    if message not in _noted:
+        _noted.append(message)
+        note(message)
 
 
 def note_error(message: str) -> None:

@@ -6,6 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
+import pyvips
 from PIL import Image, ImageCms
 
 from runtime.picture_files import (
@@ -126,6 +127,72 @@ def test_hdr_is_said_and_kept_by_a_png(code, name, white):
     assert b"iCCP" in chunks  # for readers that do not know cICP
     dark = decode(png_bytes(array // 4, [coded(9, code, 0, 1)]))
     assert 5 < dark.srgb().max() < 120
+
+
+def avif(primaries, transfer, array=BEFORE):
+    """Return an AVIF whose colours are coded so; the encoder writes sRGB."""
+    stream = io.BytesIO()
+    Image.fromarray(array).save(stream, "AVIF", quality=100, subsampling="4:4:4")
+    codes = struct.pack(">2H", primaries, transfer)
+    return stream.getvalue().replace(b"colrnclx\0\1\0\x0d", b"colrnclx" + codes)
+
+
+def heic(primaries, transfer, array=BEFORE):
+    heif = pytest.importorskip("pillow_heif")
+    mode = "RGB;16" if array.dtype == np.uint16 else "RGB"
+    stream = io.BytesIO()
+    heif.from_bytes(mode, array.shape[1::-1], array.tobytes()).save(
+        stream, quality=-1, chroma=444, color_primaries=primaries, transfer_characteristics=transfer
+    )
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("kind", [avif, heic])
+def test_the_codes_of_an_avif_or_heic_stay_true_in_every_format(kind, suffix):
+    picture = decode(kind(12, 13))
+    expected = encoded(linear(picture.colors()) @ P3 @ np.linalg.inv(SRGB_D65))
+    assert np.abs(expected - picture.colors()).max() > 10  # or this says nothing
+    assert np.abs(picture.srgb() - expected).max() <= 3
+    assert picture.about.notes == ()
+    assert np.abs(viewed(written(picture, suffix)) - expected).max() <= (
+        3 if suffix in {".png", ".tiff"} else 12
+    )
+
+
+@pytest.mark.parametrize("kind", [avif, heic])
+def test_an_avif_or_heic_of_srgb_has_no_profile(kind):
+    assert decode(kind(1, 13)).about.profile is None
+    assert decode(kind(2, 2)).about.profile is None  # nothing is said
+
+
+@pytest.mark.parametrize("kind", [avif, heic])
+@pytest.mark.parametrize(("code", "name"), [(16, "PQ"), (18, "HLG")])
+def test_hdr_of_an_avif_or_heic_is_said_in_one_line_and_kept_by_a_png(kind, code, name):
+    picture = decode(kind(9, code))
+    [note] = picture.about.notes
+    assert f"HDR ({name})" in note
+    png = dict(png_chunks(written(picture, ".png")))
+    assert png[b"cICP"] == bytes([9, code, 0, 1])
+    assert b"iCCP" in png
+
+
+def test_a_profile_goes_before_the_codes_of_an_avif():
+    stream = io.BytesIO()
+    Image.fromarray(BEFORE).save(stream, "AVIF", icc_profile=swapped())
+    assert decode(stream.getvalue()).about.profile == swapped()
+
+
+def test_ten_bits_of_an_avif_or_heic_stay():
+    array = np.linspace(10_000, 60_000, 24 * 40 * 3).reshape(24, 40, 3).astype(np.uint16)
+    picture = decode(heic(1, 13, array))
+    assert picture.depth == 16
+    assert np.abs(picture.colors().astype(int) - array).max() < 600
+    deep = pyvips.Image.new_from_memory(array.tobytes(), 40, 24, 3, "ushort")
+    image = deep.copy(interpretation="rgb16")
+    picture = decode(image.heifsave_buffer(compression="av1", bitdepth=10, lossless=True))
+    assert picture.depth == 16
+    assert np.abs(picture.colors().astype(int) - array).max() < 600
 
 
 def test_a_way_from_srgb_is_a_way_back():

@@ -15,11 +15,11 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms
 
-from runtime.processes import python
+from runtime.processes import PEAK, python
 from tn_runtime.errors import PictureError
 from tn_runtime.pictures import FORMATS, Rows, check_output, read, save, tiff
 
-decoding = importlib.import_module("tn_runtime.pictures.decode")  # the function has its name
+encoded = importlib.import_module("tn_runtime.pictures.encoded")
 
 RED, HALF = (200, 30, 60), (100, 150, 250)
 
@@ -184,6 +184,75 @@ def test_sixteen_bit_and_float_colour(tmp_path, planar, channels):
         assert np.abs(read(tmp_path / "a.tiff").srgb() - expected).max() <= 1, dtype
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.uint64, np.int64])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"byteorder": ">"},
+        {"rowsperstrip": 5, "compression": "zlib"},
+        {"tile": (16, 32)},
+        {"tile": (16, 32), "compression": "zlib", "byteorder": ">"},
+        {"planarconfig": "separate"},
+        {"planarconfig": "separate", "compression": "zlib", "rowsperstrip": 5},
+    ],
+    ids=str,
+)
+def test_numbers_of_64_bits_in_every_layout(tmp_path, dtype, options):
+    levels = np.linspace(0, 1, 37 * 50 * 3).reshape(37, 50, 3)
+    values = (levels * (1 if dtype == np.float64 else 65535)).astype(dtype)
+    stored = np.moveaxis(values, 2, 0) if "planarconfig" in options else values
+    tifffile.imwrite(
+        tmp_path / "a.tiff", np.ascontiguousarray(stored), photometric="rgb", **options
+    )
+    assert np.abs(read(tmp_path / "a.tiff").srgb() - np.rint(levels * 255)).max() <= 1
+
+
+def test_half_floats_in_planes(tmp_path):
+    levels = np.linspace(0, 1, 37 * 50 * 3).reshape(3, 37, 50).astype(np.float16)
+    tifffile.imwrite(tmp_path / "a.tiff", levels, photometric="rgb", planarconfig="separate")
+    expected = np.moveaxis(levels.astype(float), 0, 2) * 255
+    assert np.abs(read(tmp_path / "a.tiff").srgb() - expected).max() <= 1
+
+
+def test_one_strip_of_more_than_50_megabytes_is_read(tmp_path):
+    """Libtiff refuses it, unless libvips lifts the limit; ours is the one on pixels."""
+    array = np.zeros((4500, 4000, 3), np.uint8)
+    array[-1, -1] = RED
+    tifffile.imwrite(
+        tmp_path / "a.tiff", array, photometric="rgb", compression="lzw", rowsperstrip=4500
+    )
+    assert read(tmp_path / "a.tiff").srgb()[-1, -1].tolist() == list(RED)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is counted in other units elsewhere")
+@pytest.mark.parametrize(
+    ("dtype", "options"),
+    [
+        (np.uint16, {}),
+        (np.float32, {"compression": "zlib", "rowsperstrip": 64}),
+        (np.float64, {}),
+        (np.float64, {"compression": "zlib", "rowsperstrip": 64}),
+        (np.float64, {"compression": "zlib", "tile": (64, 256)}),
+    ],
+    ids=str,
+)
+def test_deep_tiffs_take_little_memory_beside_the_file_and_the_result(tmp_path, dtype, options):
+    array = np.zeros((1500, 2000, 3), dtype)
+    array[::7] = 1
+    tifffile.imwrite(tmp_path / "a.tiff", array, photometric="rgb", **options)
+    script = (
+        f"{PEAK}\n"
+        "from tn_runtime.pictures import read\n"
+        "before = peak()\n"
+        "picture = read('a.tiff')\n"
+        "size = pathlib.Path('a.tiff').stat().st_size + 3_000_000 * 3 * picture.depth // 8\n"
+        "assert (peak() - before) * 1024 < size + 40_000_000, (peak() - before) * 1024 - size\n"
+    )
+    done = python(script, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
 def test_float_grey_means_zero_to_one_and_is_stretched_beyond(tmp_path):
     inside = np.array([[0, 0.25, 1]], np.float32)
     for dtype in (np.float16, np.float32, np.float64):
@@ -304,7 +373,7 @@ def test_too_little_memory_is_no_damage(tmp_path, monkeypatch):
         raise MemoryError
 
     (tmp_path / "a.jpg").write_bytes(jpeg_bytes())
-    monkeypatch.setattr(decoding, "Store", no_memory)
+    monkeypatch.setattr(encoded.Store, "of_size", no_memory)
     with pytest.raises(MemoryError):
         read(tmp_path / "a.jpg").srgb()
 

@@ -737,6 +737,15 @@ def test_what_cannot_be_read_says_why(tmp_path, content, message):
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_a_file_that_was_cut_off_names_the_way_out(kind):
+    stream = io.BytesIO()
+    Image.fromarray(some(64, 64)).save(stream, kind)
+    data = stream.getvalue()
+    with pytest.raises(PictureError, match=r"photo is damaged, .*; copy it again, or save what is"):
+        decode(data[: len(data) * 3 // 4], "photo")
+
+
 def test_missing_files_and_folders_say_so(tmp_path):
     with pytest.raises(PictureError, match=r"none\.png cannot be read"):
         read(tmp_path / "none.png")
@@ -899,7 +908,7 @@ def test_stdout_gets_a_png_that_keeps_as_much(tmp_path):
 def test_directories_that_name_one_another_are_read_once():
     entries = b"".join(struct.pack("<HHII", 34665, 4, 1, 8) for _ in range(4000))
     block = b"II*\0" + struct.pack("<IH", 8, 4000) + entries + bytes(4)
-    assert exif.decode(block) == {}
+    assert exif.read(block) == {}
 
 
 def test_opaque_is_the_largest_integer(tmp_path):

@@ -24,7 +24,7 @@ def test_rows_come_upright_from_memory_and_from_a_file(monkeypatch, orientation,
     array = some(70, 50, channels, np.uint16)
     for limit in (0, 2**26):
         monkeypatch.setattr(store, "IN_MEMORY", limit)
-        stored = Store(70, 50, channels, np.uint16, orientation)
+        stored = Store.of_size(70, 50, channels, np.uint16, orientation)
         for top in range(0, 70, 16):
             stored.put(top, array[top : top + 16])
         expected = turned(array, orientation)
@@ -55,7 +55,7 @@ def test_a_temporary_folder_without_room_is_one_line():
         "from tn_runtime.pictures import store\n"
         "from tn_runtime.errors import PictureError\n"
         "store.IN_MEMORY = 0\n"
-        "try: store.Store(100, 100, 3, 'u1')\n"
+        "try: store.Store.of_size(100, 100, 3, 'u1')\n"
         "except PictureError as error: print(error)\n"
     )
     done = python(script, preexec_fn=small_files)
@@ -69,7 +69,7 @@ def test_nothing_is_left_in_the_temporary_folder(tmp_path):
         "from tn_runtime.pictures import store\n"
         "import os, signal\n"
         "store.IN_MEMORY = 0\n"
-        "kept = store.Store(100, 100, 3, 'u1')\n"
+        "kept = store.Store.of_size(100, 100, 3, 'u1')\n"
         "print(os.listdir(os.environ['TMPDIR']), flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL if hasattr(signal, 'SIGKILL') else signal.SIGTERM)\n"
     )

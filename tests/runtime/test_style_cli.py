@@ -255,6 +255,21 @@ def test_each_kind_of_model_has_its_command(model, plain_model, folder):
     assert files(folder) == ["a.png"]
 
 
+def test_of_sixteen_bits_it_is_said_once_that_the_network_paints_with_eight(model, folder):
+    (folder / "in").mkdir()
+    for name in ("a", "b"):
+        array = np.full((20, 30, 3), 777, np.uint16)
+        tifffile.imwrite(folder / "in" / f"{name}.tiff", array, photometric="rgb")
+    done = succeeds(model, "in", "-o", "out")
+    assert [line for line in done.stderr.splitlines() if "16 bits" in line] == [
+        "the output has 16 bits, as the photo; the network paints with 8 of them"
+    ]
+    assert "paints with 8" not in succeeds(model, "in", "-o", "jpg", "--format", "jpg").stderr
+    assert "paints with 8" not in succeeds(model, "in", "-o", "same", "--strength", "0").stderr
+    done = succeeds(model, "in/a.tiff", "-o", "-", text=False)
+    assert done.stderr.count(b"paints with 8") == 1
+
+
 # Folders
 
 

@@ -12,8 +12,7 @@ from runtime.processes import python
 from tn_runtime import bands, load, synthesize, tiling
 from tn_runtime.commands.sheet import sheet_bands, sheet_size
 from tn_runtime.errors import RequestError
-from tn_runtime.pictures import GAP
-from tn_runtime.pictures.png import Header, write_png
+from tn_runtime.pictures import GAP, Rows, encode
 from tn_runtime.requests import INT64_MAX, INT64_MIN
 from tn_runtime.tiling import Window
 
@@ -75,7 +74,7 @@ def test_a_band_is_gone_before_the_next_is_made(plain):
         return band
 
     parts = bands(dataclasses.replace(plain, session=Watching()), (900, 20))
-    write_png(io.BytesIO(), map(noted, parts), Header(900, 20), {})
+    encode(io.BytesIO(), ".png", Rows(map(noted, parts), 900, 20))
     assert len(made) == 4
 
 

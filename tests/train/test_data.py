@@ -1,6 +1,7 @@
 """Exemplars of any size and mode, the part and the resolution that was asked for."""
 
 import hashlib
+import re
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,16 @@ def test_crop_is_parsed():
     for wrong in ("", "1,2", "1,2,3,4", "-1,2,3x4", "1,2,0x4", "a,b,cxd", "1,2,3x4x5"):
         with pytest.raises(RequestError, match="write X,Y,WxH"):
             Crop.parse(wrong)
+
+
+@pytest.mark.parametrize(("width", "height"), [(2400, 128), (130, 2000), (3000, 33)])
+def test_a_wide_exemplar_is_told_the_size_that_works(tmp_path: Path, width: int, height: int):
+    Image.fromarray(pattern(height, width)).save(tmp_path / "a.png")
+    _, facts = read_exemplar(tmp_path / "a.png", size=256)
+    with pytest.raises(RequestError, match=r"give --size \d+ ") as caught:
+        check_depth(facts, stride=8)
+    size = int(re.search(r"--size (\d+)", str(caught.value))[1])
+    check_depth(read_exemplar(tmp_path / "a.png", size=size)[1], stride=8)
 
 
 def test_too_small_for_the_deepest_layer():

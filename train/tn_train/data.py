@@ -71,7 +71,8 @@ def check_depth(exemplar: Exemplar, stride: int) -> None:
     least = SMALLEST * stride
     if min(exemplar.width, exemplar.height) < least:
         sides = exemplar.width, exemplar.height
-        needed = math.ceil(least * max(sides) / min(sides))
+        # The shorter side was rounded: it may have been half a pixel less.
+        needed = math.ceil(least * max(sides) / (min(sides) - 0.5))
         raise RequestError(
             f"{exemplar.name} is {exemplar.width}x{exemplar.height} in training; its deepest "
             f"layer needs at least {least}x{least}: give --size {needed} (style: --style-size) if "

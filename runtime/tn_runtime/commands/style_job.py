@@ -223,15 +223,13 @@ def stylize_file(job: StyleJob, model: Model, task: PhotoJob, progress: Progress
     rows = Rows.of_picture(photo, bands, metadata, quality)
     if task.output == STDOUT:
         console.write_png(rows)
-        return
-    if job.worklist.into_folder:
-        _make_folder(task.output.parent)
-    for left_out in save(task.output, rows):
-        console.note(f"{task.output} {left_out}")
+    else:
+        if job.worklist.into_folder:
+            _make_folder(task.output.parent)
+        for left_out in save(task.output, rows):
+            console.note(f"{task.output} {left_out}")
     if photo.depth > 8 and not _is_lossy(task.output) and job.options.strength > 0:
-        console.note(
-            f"{task.output} has {photo.depth} bits; what the network painted has 8 of them"
-        )
+        console.note_once("the output has 16 bits, as the photo; the network paints with 8 of them")
 
 
 def provenance(job: StyleJob, model: Model, name: str, sha256: str) -> dict[str, str]:

@@ -4,22 +4,17 @@
     picture.srgb()                            # uint8 (H, W, 3); or rows, or the file's own colours
     save("out.png", Rows.of_array(pixels))    # or encode(stream, ".png", rows)
 
-`decode` says which decoder reads what, `encode` which formats are written. One file each: `color`
-(ICC profiles), `metadata` (what files say beside the samples), `store` (where samples are),
-`picture` (what users of this room hold). Depth and alpha are in `tn_runtime.pixels`.
+`decode` chooses the decoder of a format, `encode` lists the formats that are written. One file a
+format: `png`, `tiff`, `lossy` (JPEG, WebP, AVIF) and `pillow` (the rest). One file each: `encoded`
+(a picture before its samples are read), `color` (ICC profiles), `metadata` with `exif`, `store`
+(where samples lie), `picture` (what users of this room hold). Depth and alpha are in
+`tn_runtime.pixels`.
 """
 
 from tn_runtime.pictures.decode import MAX_PIXELS, decode
 from tn_runtime.pictures.detail import LUMA, with_detail
-from tn_runtime.pictures.encode import (
-    FORMATS,
-    Rows,
-    check_output,
-    check_quality,
-    encode,
-    save,
-)
-from tn_runtime.pictures.picture import Picture
+from tn_runtime.pictures.encode import FORMATS, check_output, check_quality, encode, save
+from tn_runtime.pictures.picture import Picture, Rows
 from tn_runtime.pictures.read import SUFFIXES, check_readable, read, read_bytes
 from tn_runtime.pictures.resampling import RowBuffer, RowSource, resampled
 from tn_runtime.pictures.sheet import GAP, WHITE, below_one_another, side_by_side

@@ -2,14 +2,17 @@
 
 Whatever a file says about its colours becomes an ICC profile of RGB, since all four formats that
 are written have a place for one. lcms (Pillow's ImageCms) converts by profiles, but makes none from
-primaries or from a profile of grey: those are put together here.
+primaries or from a profile of grey, and libvips brings three ready ones: those are put together
+here.
 """
 
+import functools
 import io
+import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +21,8 @@ from PIL import Image, ImageCms
 from tn_runtime.pixels import Pixels
 
 Transform = ImageCms.ImageCmsTransform
+Own = Literal["LAB", "sRGB"]
+"""Names of profiles that lcms brings."""
 
 HEADER_BYTES = 128
 SPACE, CONNECTION, DATE = slice(16, 20), slice(20, 24), slice(24, 36)
@@ -57,10 +62,20 @@ SDR_WHITE = 203.0
 
 @dataclass(frozen=True)
 class Coded:
-    """Colours as cICP codes them (ITU-T H.273)."""
+    """Colours as PNG's cICP and the nclx of AVIF and HEIC code them (ITU-T H.273)."""
 
     primaries: int
     transfer: int
+
+    @classmethod
+    def of_boxes(cls, data: bytes) -> Self | None:
+        """Find the colours of an AVIF or HEIC.
+
+        The first are those of the picture: writers put its properties before those of its gain
+        map.
+        """
+        found = re.search(rb"colrnclx(..)(..)", data, re.DOTALL)
+        return cls(*(int.from_bytes(code, "big") for code in found.groups())) if found else None
 
     @property
     def profile(self) -> bytes | None:
@@ -78,59 +93,72 @@ class Coded:
         return HDR.get(self.transfer)
 
 
-def profile_of_gamma(gamma: float, primaries: Primaries | None) -> bytes | None:
-    """Return the profile that PNG's gAMA, the encoding exponent, and cHRM mean; None for sRGB.
+@dataclass(frozen=True)
+class Gamma:
+    """Colours as PNG's gAMA, the encoding exponent, and cHRM say them."""
 
-    Without cHRM the primaries are those of sRGB. As in libpng, an exponent within 5% of 1 / 2.2
-    beside these primaries is sRGB.
-    """
-    own = SRGB if primaries is None else tuple(primaries)
-    same = np.allclose(own, SRGB, atol=0.002)
-    near = abs(gamma * 2.2 - 1) < 0.05
-    if (same and near) or not 0.01 <= gamma <= 10:
-        return None
-    try:
-        return _profile(own, _element_of_srgb(b"rTRC") if near else _power(1 / gamma))
-    except (np.linalg.LinAlgError, ZeroDivisionError, struct.error):
-        return None  # primaries that span no colours
+    exponent: float
+    primaries: Primaries = SRGB
 
+    @property
+    def profile(self) -> bytes | None:
+        """An ICC profile of the same colours; None for sRGB and for what has no meaning.
 
-def srgb_transform(mode: str, profile: bytes | None) -> Transform | None:
-    """Return the way from a profile's colours, in a mode of Pillow, to sRGB in RGB.
-
-    None for a profile that is broken or of another mode: viewers show the colours as they are.
-    """
-    try:
-        source: Any = None
-        if profile:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        elif mode == "LAB":
-            source = ImageCms.createProfile("LAB")
-        if source is not None:
-            srgb = ImageCms.createProfile("sRGB")
-            return ImageCms.buildTransform(source, srgb, mode, "RGB")
-    except (ImageCms.PyCMSError, OSError):
-        pass
-    return None
+        As in libpng, an exponent within 5% of 1 / 2.2 beside the primaries of sRGB is sRGB.
+        """
+        near = abs(self.exponent * 2.2 - 1) < 0.05
+        same = np.allclose(self.primaries, SRGB, atol=0.002)
+        if (same and near) or not 0.01 <= self.exponent <= 10:
+            return None
+        try:
+            return _profile(self.primaries, _srgb_curve() if near else _power(1 / self.exponent))
+        except (np.linalg.LinAlgError, ZeroDivisionError, struct.error):
+            return None  # primaries that span no colours
 
 
 def transforms(profile: bytes | None) -> tuple[Transform, Transform] | None:
     """Return the ways from a profile's RGB to sRGB, and back; None if either is missing."""
-    there = srgb_transform("RGB", profile)
-    if there is None or profile is None:
+    if not profile:
         return None
+    there, back = _transform("RGB", profile, "sRGB"), _transform("RGB", "sRGB", profile)
+    return (there, back) if there and back else None
+
+
+def to_rgb(
+    mode: str, profile: bytes | None
+) -> tuple[Callable[[Pixels], Pixels] | None, bytes | None]:
+    """Return how colours of a mode of Pillow become RGB, or grey, and the profile of that.
+
+    The first is None where the samples stay as they are: grey, RGB without a profile, and RGB whose
+    profile knows the way back from sRGB, or is broken; viewers ignore those. The rest becomes sRGB.
+    """
+    if mode == "L" or (mode == "RGB" and (not profile or transforms(profile))):
+        return None, profile
+    source: bytes | Own | None = profile or ("LAB" if mode == "LAB" else None)
+    transform = _transform(mode, source, "sRGB") if source else None
+    if mode == "RGB" and transform is None:
+        return None, None
+    return functools.partial(converted, mode=mode, transform=transform), None
+
+
+def converted(colors: Pixels, transform: Transform | None, mode: str = "RGB") -> Pixels:
+    """Convert uint8 (rows, W, channels), a mode of Pillow, to RGB; plainly without a transform."""
+    band = Image.frombytes(mode, colors.shape[1::-1], np.ascontiguousarray(colors).tobytes())
+    return np.array(ImageCms.applyTransform(band, transform) if transform else band.convert("RGB"))
+
+
+def _transform(mode: str, source: bytes | Own, target: bytes | Own) -> Transform | None:
+    """Return the way from a mode of Pillow to RGB; None if a profile is broken or unfit."""
+
+    def opened(profile: bytes | Own) -> Any:  # noqa: ANN401 - of several types
+        if isinstance(profile, bytes):
+            return ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        return ImageCms.createProfile(profile)
+
     try:
-        target = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        back = ImageCms.buildTransform(ImageCms.createProfile("sRGB"), target, "RGB", "RGB")
-    except (ImageCms.PyCMSError, OSError):
-        return None  # a profile of a scanner may know one way only
-    return there, back
-
-
-def converted(rgb: Pixels, transform: Transform) -> Pixels:
-    """Convert uint8 (rows, W, 3)."""
-    band = Image.fromarray(np.ascontiguousarray(rgb))
-    return np.array(ImageCms.applyTransform(band, transform))
+        return ImageCms.buildTransform(opened(source), opened(target), mode, "RGB")
+    except (ImageCms.PyCMSError, OSError):  # a profile of a scanner may know one way only
+        return None
 
 
 def rgb_of_grey(profile: bytes | None) -> bytes | None:
@@ -170,16 +198,13 @@ def _profile(primaries: Primaries, curve: bytes) -> bytes:
 
 def _colorants(primaries: Primaries) -> NDArray[np.float64]:
     """Return X, Y, Z of red, green and blue, a row each, adapted to D50 (Bradford)."""
-    xyz = np.array([(x / y, 1, (1 - x - y) / y) for x, y in _pairs(primaries)])
+    pairs = zip(primaries[::2], primaries[1::2], strict=True)
+    xyz = np.array([(x / y, 1, (1 - x - y) / y) for x, y in pairs])
     colors, white = xyz[:3], xyz[3]
     light = np.linalg.solve(colors.T, white)[:, None] * colors
     scale = np.diag((BRADFORD @ D50) / (BRADFORD @ white))
     adapted: NDArray[np.float64] = light @ (np.linalg.inv(BRADFORD) @ scale @ BRADFORD).T
     return adapted
-
-
-def _pairs(values: Sequence[float]) -> list[tuple[float, float]]:
-    return list(zip(values[::2], values[1::2], strict=True))
 
 
 def _coded_curve(transfer: int) -> bytes | None:
@@ -190,7 +215,7 @@ def _coded_curve(transfer: int) -> bytes | None:
     powers = {4: 2.2, 5: 2.8, 8: 1.0}
     if transfer in powers:
         return _power(powers[transfer])
-    return _element_of_srgb(b"rTRC") if transfer == SRGB_TRANSFER else None
+    return _srgb_curve() if transfer == SRGB_TRANSFER else None
 
 
 def _pq(signal: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -233,8 +258,8 @@ def _words(text: str) -> bytes:
     return b"mluc\0\0\0\0" + struct.pack(">II4sII", 1, 12, b"enUS", len(data), 28) + data
 
 
-def _element_of_srgb(name: bytes) -> bytes:
-    return _srgb()[1][name]
+def _srgb_curve() -> bytes:
+    return _srgb()[1][b"rTRC"]
 
 
 def _elements(profile: bytes) -> dict[bytes, bytes]:

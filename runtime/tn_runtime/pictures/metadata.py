@@ -1,4 +1,4 @@
-"""What a picture's file says beside its samples: read from each format, and made true again.
+"""Metadata of a picture: what its file says beside the samples, made true again.
 
 Kept are the colour profile, EXIF, XMP, the resolution and a PNG's texts. Made true: the orientation
 (pictures are read upright), the size, the thumbnails (left out), and what XMP says of parts of the
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tn_runtime.pictures import exif
-from tn_runtime.pictures.color import Coded
+from tn_runtime.pictures.color import Coded, Gamma, rgb_of_grey
 from tn_runtime.pictures.exif import Directory
 from tn_runtime.pictures.store import SIDEWAYS
 
@@ -37,12 +37,33 @@ AUTHORS_OWN = frozenset(
 NO_PLAIN_TEXT = ("XML:com.adobe.xmp", "Raw profile type ")
 """Beginnings of a PNG's texts that hold EXIF, XMP and the like."""
 COMMENT_CODE = b"ASCII\0\0\0"
-"""What EXIF wants before a user comment."""
+"""EXIF wants this before a user comment."""
+
+
+FIRST_OF_SEVERAL = "it has several pictures, and the first is taken"
+
+
+@dataclass
+class Said:
+    """Metadata as a file has it."""
+
+    tags: Directory = field(default_factory=dict)
+    """EXIF."""
+    profile: bytes | None = None
+    """ICC, of the colours as they are stored."""
+    coded: Coded | Gamma | None = None
+    """Colours that are said otherwise, which count more."""
+    xmp: bytes = b""
+    dpi: tuple[float, float] | None = None
+    texts: dict[str, str] = field(default_factory=dict)
+    """Texts of a PNG."""
+    notes: list[str] = field(default_factory=list)
+    """Parts of the file that are left out, a few words each."""
 
 
 @dataclass(frozen=True)
 class About:
-    """What a file says about its picture; kept as far as the written format has a place for it."""
+    """Metadata that is true of the upright picture; written as far as the format has a place."""
 
     profile: bytes | None = None
     """ICC, of RGB; None is sRGB."""
@@ -55,35 +76,35 @@ class About:
     coded: Coded | None = None
     """HDR colours as a PNG codes them; `profile` has them cut to what SDR can show."""
     notes: tuple[str, ...] = ()
-    """What of the file was left out or changed, a few words each."""
+    """Parts of the file that were left out or changed, a few words each."""
 
 
-def understood(
-    tags: Directory,
-    *,
-    profile: bytes | None = None,
-    xmp: bytes = b"",
-    dpi: tuple[float, float] | None = None,
-    texts: Mapping[str, str] | None = None,
-    notes: tuple[str, ...] = (),
-) -> tuple[About, int]:
-    """Return what is true of the upright picture, and the orientation of the stored one, 1 to 8."""
-    turn = ORIENTATION.search(xmp)
+def understood(said: Said, mode: str) -> tuple[About, int]:
+    """Return what is true of the upright picture, and the orientation of the stored one, 1 to 8.
+
+    `mode` is Pillow's name of the samples' colours.
+    """
+    tags, turn = said.tags, ORIENTATION.search(said.xmp)
     orientation = exif.integer(tags, exif.ORIENTATION, int(turn[2]) if turn else 1)
     if exif.ORIENTATION in tags:
         tags = {**tags, exif.ORIENTATION: exif.short(1)}
-    packet, left_out = _without_trailers(
-        _without_elements(ORIENTATION.sub(rb"\g<1>1", xmp), THUMBNAILS)
-    )
-    dots = _sound(dpi or exif.resolution(tags))
-    about = About(
-        profile or None,
-        tags,
-        packet,
-        dots[::-1] if dots and orientation in SIDEWAYS else dots,
-        {key: text for key, text in (texts or {}).items() if not key.startswith(NO_PLAIN_TEXT)},
-        notes=(*notes, *left_out),
-    )
+    xmp = _without_elements(ORIENTATION.sub(rb"\g<1>1", said.xmp), THUMBNAILS)
+    xmp, left_out = _without_trailers(xmp)
+    dots = _sound(said.dpi or exif.resolution(tags))
+    if dots and orientation in SIDEWAYS:
+        dots = dots[::-1]
+    texts = {key: text for key, text in said.texts.items() if not key.startswith(NO_PLAIN_TEXT)}
+    hdr = said.coded if isinstance(said.coded, Coded) and said.coded.hdr else None
+    if said.coded:
+        profile = said.coded.profile
+    else:
+        profile = rgb_of_grey(said.profile) if mode == "L" else said.profile
+    notes = [*said.notes, *left_out]
+    if hdr:
+        notes.append(
+            f"its colours are HDR ({hdr.hdr}); what is brighter than white is painted as white"
+        )
+    about = About(profile or None, tags, xmp, dots, texts, hdr, tuple(dict.fromkeys(notes)))
     return about, orientation
 
 
@@ -94,8 +115,8 @@ def exif_of_text(text: str) -> bytes:
     return b""
 
 
-def described(about: About | None, made: Mapping[str, str], size: tuple[int, int]) -> Directory:
-    """Return EXIF that says of what size (height, width) the picture is, and how it was made.
+def described(about: About | None, made: Mapping[str, str], height: int, width: int) -> Directory:
+    """Return EXIF that says how large the picture is, and how it was made.
 
     A photo's own comment stays. In a picture that comes from no file, `about` is None, the
     description says how it was made.
@@ -111,7 +132,7 @@ def described(about: About | None, made: Mapping[str, str], size: tuple[int, int
         else {exif.VERSION: exif.Tag(exif.UNDEFINED, b"0232")}
     )
     if exif.PIXEL_WIDTH in shot and exif.PIXEL_HEIGHT in shot:
-        shot[exif.PIXEL_HEIGHT], shot[exif.PIXEL_WIDTH] = map(exif.long, size)
+        shot |= {exif.PIXEL_WIDTH: exif.long(width), exif.PIXEL_HEIGHT: exif.long(height)}
     if not exif.content(shot.get(exif.USER_COMMENT))[len(COMMENT_CODE) :].strip(b" \0"):
         note = COMMENT_CODE + json.dumps(dict(made)).encode()
         shot[exif.USER_COMMENT] = exif.Tag(exif.UNDEFINED, note)
@@ -136,7 +157,7 @@ def _sound(dpi: tuple[float, float] | None) -> tuple[float, float] | None:
     return (across, down) if all(1 <= dots <= 60000 for dots in (across, down)) else None
 
 
-def _without_trailers(xmp: bytes) -> tuple[bytes, tuple[str, ...]]:
+def _without_trailers(xmp: bytes) -> tuple[bytes, list[str]]:
     """Take out what describes parts that follow the picture; return what these are, too."""
     notes = []
     for space, name in TRAILERS.items():
@@ -148,7 +169,7 @@ def _without_trailers(xmp: bytes) -> tuple[bytes, tuple[str, ...]]:
             if without != xmp and name:
                 notes.append(f"{name} is left out")
             xmp = without
-    return xmp, tuple(dict.fromkeys(notes))
+    return xmp, notes
 
 
 def _without_elements(xmp: bytes, names: bytes) -> bytes:

@@ -1,15 +1,19 @@
-"""A decoded picture: its samples by rows, and what its file said about them."""
+"""Pictures as they are read and as they are written: samples by rows, and what is said of them."""
 
-from typing import Any, Self
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tn_runtime.errors import PictureError
 from tn_runtime.pictures import color
-from tn_runtime.pictures.metadata import About
+from tn_runtime.pictures.exif import Directory
+from tn_runtime.pictures.metadata import About, described
 from tn_runtime.pictures.store import Store
 from tn_runtime.pixels import Pixels, Samples, to_8_bits
+
+DEFAULT_QUALITY = 95
 
 
 class Picture:
@@ -23,7 +27,7 @@ class Picture:
     has_alpha: bool
     about: About
 
-    def __init__(self, store: "Store | ArrayRows", about: About) -> None:
+    def __init__(self, store: Store, about: About) -> None:
         """Take samples of 1 to 4 channels: grey or RGB, the second or fourth is alpha."""
         self._rows = store.rows
         self.height, self.width = store.height, store.width
@@ -48,7 +52,7 @@ class Picture:
                 f"an array of {array.dtype} {array.shape} is no photo; "
                 "give uint8 or uint16 of (H, W, 3), (H, W, 4) or (H, W)"
             )
-        return cls(ArrayRows(array.reshape(*array.shape[:2], -1)), about or About())
+        return cls(Store(array.reshape(*array.shape[:2], -1)), about or About())
 
     def colors(self, top: int = 0, bottom: int | None = None) -> Samples:
         """Return rows of the picture's own RGB, uint8 or uint16 (rows, W, 3), as stored.
@@ -77,13 +81,55 @@ class Picture:
         return rgb if self._transforms is None else color.converted(rgb, self._transforms[1])
 
 
-class ArrayRows:
-    """Samples (H, W, C) that are an array already."""
+@dataclass(frozen=True)
+class Rows:
+    """A picture to be written, from top to bottom."""
 
-    def __init__(self, array: NDArray[Any]) -> None:
-        self._array = array
-        self.height, self.width, self.channels = array.shape
+    bands: Iterable[Samples]
+    """uint8 or uint16 (rows, width, channels); the rows add up to the height."""
+    height: int
+    width: int
+    made: Mapping[str, str] = field(default_factory=dict)
+    """How it was made, kept in the file; the keys are ASCII words."""
+    channels: int = 3
+    """3, RGB, or 4 with alpha apart, which JPEG drops."""
+    depth: int = 8
+    """16 for bands of uint16, which JPEG and WebP round to 8 bits."""
+    about: About | None = None
+    """Metadata of the photo; None for a picture that comes from none."""
+    quality: int = DEFAULT_QUALITY
+    """1 to 100, used by JPEG and WebP."""
 
-    def rows(self, top: int, bottom: int) -> Samples:
-        """Return a view of rows (bottom - top, W, C)."""
-        return self._array[top:bottom]
+    @classmethod
+    def of_array(cls, pixels: Pixels, made: Mapping[str, str] | None = None) -> Self:
+        """Return the rows of uint8 (H, W, 3), sRGB."""
+        height, width, _ = pixels.shape
+        return cls([pixels], height, width, made or {})
+
+    @classmethod
+    def of_picture(
+        cls,
+        picture: Picture,
+        bands: Iterable[Samples],
+        made: Mapping[str, str],
+        quality: int | None = None,
+    ) -> Self:
+        """Return rows made from a picture, with what its file said.
+
+        The bands have its depth and its own colour space, (rows, W, 3), or (rows, W, 4) where it
+        has alpha.
+        """
+        return cls(
+            bands,
+            picture.height,
+            picture.width,
+            made,
+            4 if picture.has_alpha else 3,
+            picture.depth,
+            picture.about,
+            DEFAULT_QUALITY if quality is None else quality,
+        )
+
+    def tags(self) -> Directory:
+        """Return the EXIF that the file is to have."""
+        return described(self.about, self.made, self.height, self.width)

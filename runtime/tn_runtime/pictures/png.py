@@ -6,16 +6,21 @@ chunks beside the pixels: libvips does not report gAMA, cHRM and cICP, inflates 
 bound (1 GB from 1 MB), and Pillow refuses those of more than a megabyte.
 """
 
+import contextlib
 import struct
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tn_runtime.pictures.color import Coded
+from tn_runtime.pictures import color, exif
+from tn_runtime.pictures.color import Coded, Gamma
+from tn_runtime.pictures.encoded import Encoded
+from tn_runtime.pictures.metadata import FIRST_OF_SEVERAL, About, Said, all_texts, exif_of_text
+from tn_runtime.pictures.picture import Rows
+from tn_runtime.pictures.vips import VipsDecoder
 from tn_runtime.pixels import Pixels, Samples
 
 MAX_SIDE = 2**31 - 1
@@ -31,6 +36,8 @@ COLOUR_TYPES = {3: 2, 4: 6}
 DEFLATE, ADAPTIVE, IN_ORDER = 0, 0, 0
 """Compression, filter and interlace methods of the header."""
 PERCEPTUAL = b"\0"
+UNCOMPRESSED = b"\0\0\0\0\0"
+"""Stands between key and text of an iTXt: no compression, no language, no translated key."""
 XMP = "XML:com.adobe.xmp"
 """The text that is XMP."""
 METRE = 0.0254
@@ -44,214 +51,132 @@ MAX_TEXT_BYTES = 2**26
 SUB, UP = 1, 2
 
 
-def chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the kind and the data of each chunk, as far as the file has them."""
-    place = len(SIGNATURE)
-    while len(data) - place >= 12:
-        length, kind = struct.unpack(">I4s", data[place : place + 8])
-        content = data[place + 8 : place + 8 + length]
-        if len(content) < length:
-            return
-        yield kind, content
-        place += 12 + length
+def decode(data: bytes) -> Encoded:
+    """Read the header, and what the file says beside the pixels.
 
-
-def pixels_only(data: bytes) -> bytes:
-    """Return a file without the chunks that say something beside the pixels."""
-    parts, place = [SIGNATURE], len(SIGNATURE)
-    while place < len(data):
-        length, kind = int.from_bytes(data[place : place + 4], "big"), data[place + 4 : place + 8]
-        if kind in PIXELS:
-            parts.append(data[place : place + 12 + length])
-        place += 12 + length
-    return b"".join(parts)
-
-
-@dataclass
-class Said:
-    """What the chunks of a file say beside the pixels."""
-
-    profile: bytes | None = None
-    gamma: float | None = None
-    primaries: tuple[float, ...] | None = None
-    """x and y of red, green, blue and white."""
-    srgb: bool = False
-    coded: Coded | None = None
-    exif: bytes = b""
-    dpi: tuple[float, float] | None = None
-    texts: dict[str, str] = field(default_factory=dict)
-    animated: bool = False
-    left_out: bool = False
-    """Texts or a profile are beyond the bound, and left out."""
-
-
-def read_chunks(data: bytes) -> Said:
-    """Read what a file says; chunks that are broken are left out."""
-    said, room = Said(), MAX_TEXT_BYTES
-    for kind, content in chunks(data):
-        try:
-            if kind in TEXTS:
-                key, value = TEXTS[kind](content, room)
-                room -= len(value)
-                said.texts.setdefault(key, value.decode("latin-1" if kind != b"iTXt" else "utf-8"))
-            elif kind == b"iCCP":
-                said.profile = _inflated(content.partition(b"\0")[2][1:], room)
-                room -= len(said.profile)
-            elif kind in SIMPLE:
-                SIMPLE[kind](said, content)
-        except _TooLongError:
-            said.left_out = True
-        except (ValueError, IndexError, struct.error, zlib.error):
-            continue
-    return said
-
-
-class _TooLongError(Exception):
-    """A text or a profile goes beyond the bound."""
-
-
-def _inflated(data: bytes, most: int) -> bytes:
-    inflate = zlib.decompressobj()
-    value = inflate.decompress(data, most)
-    if inflate.unconsumed_tail:
-        raise _TooLongError
-    return value
-
-
-def _plain(content: bytes, most: int) -> tuple[str, bytes]:
-    key, _, value = content.partition(b"\0")
-    if len(value) > most:
-        raise _TooLongError
-    return key.decode("latin-1"), value
-
-
-def _compressed(content: bytes, most: int) -> tuple[str, bytes]:
-    key, _, value = content.partition(b"\0")
-    return key.decode("latin-1"), _inflated(value[1:], most)
-
-
-def _international(content: bytes, most: int) -> tuple[str, bytes]:
-    key, _, rest = content.partition(b"\0")
-    value = rest[2:].split(b"\0", 2)[2]
-    if rest[0]:
-        value = _inflated(value, most)
-    elif len(value) > most:
-        raise _TooLongError
-    return key.decode("latin-1"), value
-
-
-def _gamma(said: Said, content: bytes) -> None:
-    said.gamma = int.from_bytes(content[:4], "big") / 100000
-
-
-def _primaries(said: Said, content: bytes) -> None:
-    values = [value / 100000 for value in struct.unpack(">8I", content)]
-    said.primaries = (*values[2:], *values[:2])  # the file has white first
-
-
-def _srgb(said: Said, _: bytes) -> None:
-    said.srgb = True
-
-
-def _coded(said: Said, content: bytes) -> None:
-    primaries, transfer, matrix, full_range = content
-    if matrix == 0 and full_range == 1:
-        said.coded = Coded(primaries, transfer)
-
-
-def _exif(said: Said, content: bytes) -> None:
-    said.exif = content
-
-
-def _density(said: Said, content: bytes) -> None:
-    across, down, unit = struct.unpack(">2IB", content)
-    if unit == 1:
-        said.dpi = across * METRE, down * METRE
-
-
-def _animation(said: Said, content: bytes) -> None:
-    said.animated = int.from_bytes(content[:4], "big") > 1
-
-
-TEXTS: dict[bytes, Callable[[bytes, int], tuple[str, bytes]]] = {
-    b"tEXt": _plain,
-    b"zTXt": _compressed,
-    b"iTXt": _international,
-}
-SIMPLE: dict[bytes, Callable[[Said, bytes], None]] = {
-    b"gAMA": _gamma,
-    b"cHRM": _primaries,
-    b"sRGB": _srgb,
-    b"cICP": _coded,
-    b"eXIf": _exif,
-    b"pHYs": _density,
-    b"acTL": _animation,
-}
-
-
-@dataclass(frozen=True)
-class Header:
-    """What the rows are, and what the file says about them."""
-
-    height: int
-    width: int
-    channels: int = 3
-    """3, RGB, or 4, RGBA with alpha apart."""
-    depth: int = 8
-    """8 or 16 bits."""
-    profile: bytes | None = None
-    """The ICC profile; without one the colours are sRGB."""
-    coded: Coded | None = None
-    """The colours as cICP, which readers that know it prefer to the profile."""
-    exif: bytes = b""
-    xmp: bytes = b""
-    dpi: tuple[float, float] | None = None
-    """Horizontal, vertical."""
-
-
-def write_png(
-    stream: BinaryIO,
-    bands: Iterable[Samples],
-    header: Header,
-    metadata: Mapping[str, str],
-) -> None:
-    """Write a picture from bands of uint8 or uint16 (rows, width, channels).
-
-    The rows add up to the height. `metadata` becomes text chunks; its keys are Latin-1, 1 to 79
-    characters.
+    Raises:
+        pyvips.Error: damaged.
     """
+    chunks = Chunks(data)
+    return VipsDecoder("png", chunks.pixels).encoded(chunks.said())
+
+
+class Chunks:
+    """The chunks of a file; those beside the pixels that are broken are left out."""
+
+    def __init__(self, data: bytes) -> None:
+        self._said, self._exif, self._gamma, self._srgb = Said(), b"", 0.0, False
+        self._primaries: tuple[float, ...] = color.SRGB
+        self._left = MAX_TEXT_BYTES
+        pixels, place = [SIGNATURE], len(SIGNATURE)
+        while place < len(data):
+            length, kind = (
+                int.from_bytes(data[place : place + 4], "big"),
+                data[place + 4 : place + 8],
+            )
+            end = place + 12 + length
+            if kind in PIXELS:
+                pixels.append(data[place:end])
+            elif end <= len(data):
+                with contextlib.suppress(ValueError, IndexError, struct.error, zlib.error):
+                    self._take(kind, data[place + 8 : end - 4])
+            place = end
+        self.pixels = b"".join(pixels)
+        """The file without what it says beside them."""
+
+    def said(self) -> Said:
+        """Return what the file says."""
+        said, texts = self._said, self._said.texts
+        if said.profile is None and said.coded is None and self._gamma and not self._srgb:
+            said.coded = Gamma(self._gamma, self._primaries)
+        of_text = exif_of_text(texts.pop("Raw profile type exif", ""))
+        said.tags = exif.read(self._exif or of_text)
+        said.xmp = texts.pop(XMP, "").encode()
+        return said
+
+    def _take(self, kind: bytes, content: bytes) -> None:
+        said, (key, _, rest) = self._said, content.partition(b"\0")
+        match kind:
+            case b"gAMA":
+                self._gamma = int.from_bytes(content[:4], "big") / 100000
+            case b"cHRM":
+                values = [value / 100000 for value in struct.unpack(">8I", content)]
+                self._primaries = (*values[2:], *values[:2])  # the file has white first
+            case b"sRGB":
+                self._srgb = True
+            case b"cICP":
+                primaries, transfer, matrix, full_range = content
+                if matrix == 0 and full_range == 1:
+                    said.coded = Coded(primaries, transfer)
+            case b"iCCP":
+                said.profile = self._bounded(rest[1:], compressed=True)
+            case b"eXIf":
+                self._exif = content
+            case b"pHYs":
+                across, down, unit = struct.unpack(">2IB", content)
+                said.dpi = (across * METRE, down * METRE) if unit == 1 else None
+            case b"acTL" if int.from_bytes(content[:4], "big") > 1:
+                said.notes.append(FIRST_OF_SEVERAL)
+            case b"tEXt":
+                self._add(key, self._bounded(rest), "latin-1")
+            case b"zTXt":
+                self._add(key, self._bounded(rest[1:], compressed=True), "latin-1")
+            case b"iTXt":
+                text = rest[2:].split(b"\0", 2)[2]  # behind a language and a translated key
+                self._add(key, self._bounded(text, compressed=rest[0] != 0), "utf-8")
+
+    def _add(self, key: bytes, text: bytes, encoding: str) -> None:
+        """Keep a text; of several with one key, the first."""
+        self._said.texts.setdefault(key.decode("latin-1"), text.decode(encoding))
+
+    def _bounded(self, data: bytes, *, compressed: bool = False) -> bytes:
+        """Return a text or a profile, inflated."""
+        if compressed:
+            data = zlib.decompressobj().decompress(data, self._left + 1)
+        if len(data) > self._left:
+            self._said.notes.append("texts or a profile of more than 64 MB are left out")
+            raise ValueError(f"more than {MAX_TEXT_BYTES} bytes")
+        self._left -= len(data)
+        return data
+
+
+def write(stream: BinaryIO, rows: Rows) -> list[str]:
+    """Write a picture as its bands come; a PNG has a place for everything."""
     stream.write(SIGNATURE)
-    for kind, data in _before_pixels(header, metadata):
+    for kind, data in _before_pixels(rows):
         _chunk(stream, kind, data)
     deflate = zlib.compressobj(LEVEL)
-    pixel_bytes = header.channels * header.depth // 8
-    above = np.zeros(header.width * pixel_bytes, np.uint8)
-    for rows in _slices(bands, header.width * pixel_bytes):
-        if data := deflate.compress(_filtered(rows, above, pixel_bytes).tobytes()):
+    pixel_bytes = rows.channels * rows.depth // 8
+    above = np.zeros(rows.width * pixel_bytes, np.uint8)
+    for lines in _slices(rows.bands, rows.width * pixel_bytes):
+        if data := deflate.compress(_filtered(lines, above, pixel_bytes).tobytes()):
             _chunk(stream, b"IDAT", data)
-        above[:] = rows[-1]
-        del rows  # a view would keep its band, while the next is being made
+        above[:] = lines[-1]
+        del lines  # a view would keep its band, while the next is being made
     _chunk(stream, b"IDAT", deflate.flush())
     _chunk(stream, b"IEND", b"")
+    return []
 
 
-def _before_pixels(header: Header, metadata: Mapping[str, str]) -> Iterator[tuple[bytes, bytes]]:
-    kinds = (header.depth, COLOUR_TYPES[header.channels], DEFLATE, ADAPTIVE, IN_ORDER)
-    yield b"IHDR", struct.pack(">2I5B", header.width, header.height, *kinds)
-    if header.coded:
-        yield b"cICP", bytes([header.coded.primaries, header.coded.transfer, 0, 1])
-    if header.profile:
-        yield b"iCCP", b"ICC profile\0" + bytes([DEFLATE]) + zlib.compress(header.profile)
+def _before_pixels(rows: Rows) -> Iterator[tuple[bytes, bytes]]:
+    about = rows.about or About()
+    kinds = (rows.depth, COLOUR_TYPES[rows.channels], DEFLATE, ADAPTIVE, IN_ORDER)
+    yield b"IHDR", struct.pack(">2I5B", rows.width, rows.height, *kinds)
+    if about.coded:
+        yield b"cICP", bytes([about.coded.primaries, about.coded.transfer, 0, 1])
+    if about.profile:
+        yield b"iCCP", b"ICC profile\0" + bytes([DEFLATE]) + zlib.compress(about.profile)
     else:
         yield b"sRGB", PERCEPTUAL
-    if header.dpi:
-        yield b"pHYs", struct.pack(">2IB", *(round(dots / METRE) for dots in header.dpi), 1)
-    if header.exif:
-        yield b"eXIf", header.exif
-    if header.xmp:
-        yield b"iTXt", _international_text(XMP, header.xmp)
-    for key, value in metadata.items():
-        yield b"iTXt", _international_text(key, value.encode(errors="backslashreplace"))
+    if about.dpi:
+        yield b"pHYs", struct.pack(">2IB", *(round(dots / METRE) for dots in about.dpi), 1)
+    if about.exif:  # without EXIF the texts say it all
+        yield b"eXIf", exif.encode(rows.tags())
+    texts = {XMP: about.xmp} if about.xmp else {}
+    for key, value in all_texts(about, rows.made).items():
+        texts[key] = value.encode(errors="backslashreplace")
+    for key, text in texts.items():
+        yield b"iTXt", key.encode("latin-1") + UNCOMPRESSED + text
 
 
 def _slices(bands: Iterable[Samples], row_bytes: int) -> Iterator[Pixels]:
@@ -271,11 +196,6 @@ def _chunk(stream: BinaryIO, kind: bytes, data: bytes) -> None:
     stream.write(struct.pack(">I", len(data)) + kind)
     stream.write(data)
     stream.write(struct.pack(">I", zlib.crc32(data, zlib.crc32(kind))))
-
-
-def _international_text(key: str, value: bytes) -> bytes:
-    uncompressed, language, translated = b"\0\0", b"\0", b"\0"
-    return key.encode("latin-1") + b"\0" + uncompressed + language + translated + value
 
 
 def _filtered(rows: Pixels, above: Pixels, pixel_bytes: int) -> Pixels:

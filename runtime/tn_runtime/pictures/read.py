@@ -7,46 +7,12 @@ from tn_runtime.errors import PictureError
 from tn_runtime.pictures.decode import MAX_PIXELS, check_header, decode
 from tn_runtime.pictures.picture import Picture
 
-SUFFIXES = frozenset(
-    [
-        ".avif",
-        ".avifs",
-        ".bmp",
-        ".dds",
-        ".dib",
-        ".gif",
-        ".heic",
-        ".heics",
-        ".heif",
-        ".heifs",
-        ".hif",
-        ".icns",
-        ".ico",
-        ".j2c",
-        ".j2k",
-        ".jfif",
-        ".jp2",
-        ".jpc",
-        ".jpe",
-        ".jpeg",
-        ".jpf",
-        ".jpg",
-        ".jpx",
-        ".pbm",
-        ".pcx",
-        ".pgm",
-        ".png",
-        ".pnm",
-        ".ppm",
-        ".psd",
-        ".qoi",
-        ".sgi",
-        ".tga",
-        ".tif",
-        ".tiff",
-        ".webp",
-    ]
-)
+SUFFIXES = frozenset((
+    ".avif", ".avifs", ".bmp", ".dds", ".dib", ".gif", ".heic", ".heics", ".heif", ".heifs", ".hif",
+    ".icns", ".ico", ".j2c", ".j2k", ".jfif", ".jp2", ".jpc", ".jpe", ".jpeg", ".jpf", ".jpg",
+    ".jpx", ".pbm", ".pcx", ".pgm", ".png", ".pnm", ".ppm", ".psd", ".qoi", ".sgi", ".tga", ".tif",
+    ".tiff", ".webp",
+))  # fmt: skip
 """Files in a folder that are taken for pictures; a file given by its name is always taken."""
 
 

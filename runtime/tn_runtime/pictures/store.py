@@ -4,10 +4,11 @@ A JPEG of 12000x9000 pixels has 324 MB of samples. They lie in a file without a 
 when the process ends, however it ends) and are mapped into memory for the rows that are asked for.
 """
 
+import math
 import mmap
 import os
 import tempfile
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -36,8 +37,17 @@ class Store:
     """Samples that are put in as the file has them, and read upright."""
 
     def __init__(
-        self, height: int, width: int, channels: int, dtype: DTypeLike, orientation: int = 1
+        self, upright: Samples, orientation: int = 1, file: mmap.mmap | None = None
     ) -> None:
+        """Take room for (H, W, channels), upright; `file` is where it is mapped from."""
+        self._upright, self._file = upright, file
+        self._as_stored = turned(upright, INVERSE.get(orientation, orientation))
+        self.height, self.width, self.channels = upright.shape
+
+    @classmethod
+    def of_size(
+        cls, height: int, width: int, channels: int, dtype: DTypeLike, orientation: int = 1
+    ) -> Self:
         """Make room for (height, width, channels), the size before the picture is turned.
 
         Raises:
@@ -45,15 +55,11 @@ class Store:
         """
         size = (width, height) if orientation in SIDEWAYS else (height, width)
         shape = (*size, channels)
-        bytes_ = int(np.prod(shape, dtype=object)) * np.dtype(dtype).itemsize
-        self._map = _mapped(bytes_) if bytes_ > IN_MEMORY else None
-        self._upright: Samples = (
-            np.empty(shape, dtype)
-            if self._map is None
-            else np.frombuffer(self._map, dtype).reshape(shape)
-        )
-        self._as_stored = turned(self._upright, INVERSE.get(orientation, orientation))
-        self.height, self.width, self.channels = shape
+        needed = math.prod(shape) * np.dtype(dtype).itemsize
+        if needed <= IN_MEMORY:
+            return cls(np.empty(shape, dtype), orientation)
+        file = _mapped(needed)
+        return cls(np.frombuffer(file, dtype).reshape(shape), orientation, file)
 
     def put(self, top: int, rows: Samples) -> None:
         """Put in rows (n, width, channels) of the file, the first of which is `top`."""
@@ -61,15 +67,17 @@ class Store:
         self._release()
 
     def rows(self, top: int, bottom: int) -> Samples:
-        """Return a copy of upright rows (bottom - top, W, channels)."""
-        rows = np.array(self._upright[top:bottom], order="C")
+        """Return upright rows (bottom - top, W, channels); a view, if they are in memory."""
+        if self._file is None:
+            return self._upright[top:bottom]
+        rows = np.array(self._upright[top:bottom])
         self._release()
         return rows
 
     def _release(self) -> None:
         """Let go of the memory that the file is mapped into; the file keeps the samples."""
-        if self._map is not None and hasattr(mmap, "MADV_DONTNEED"):
-            self._map.madvise(mmap.MADV_DONTNEED)
+        if self._file is not None and hasattr(mmap, "MADV_DONTNEED"):
+            self._file.madvise(mmap.MADV_DONTNEED)
 
 
 def _mapped(size: int) -> mmap.mmap:

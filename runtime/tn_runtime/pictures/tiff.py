@@ -1,13 +1,14 @@
-"""TIFF: headers read, and pictures written band by band, by tifffile.
+"""TIFF: read by libvips where it can and by tifffile otherwise, written band by band by tifffile.
 
-Deflate and the predictor are among what tifffile does without imagecodecs. libvips reads the pixels
-of most TIFFs: row by row, with LZW, JPEG and planes that are stored apart; tifffile took 84 bytes
-a pixel of 16 bits.
+Deflate and the predictor are among what tifffile does without imagecodecs. libvips reads row by
+row, with LZW, JPEG and planes that are stored apart. It does not know numbers of 64 bits and LAB,
+leaves YCbCr as it is, and garbles some planes.
 """
 
+import io
+import itertools
 import logging
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -15,11 +16,16 @@ import tifffile
 from numpy.typing import NDArray
 
 from tn_runtime.pictures import exif
+from tn_runtime.pictures.encoded import STRIP, Encoded
+from tn_runtime.pictures.metadata import FIRST_OF_SEVERAL, About, Said
+from tn_runtime.pictures.picture import Rows
+from tn_runtime.pictures.resampling import RowBuffer
+from tn_runtime.pictures.vips import VipsDecoder
 
 MAX_SIDE = 2**31 - 1
 """Pixels. The format's own limit is twice that, but many readers count with a sign."""
 
-MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 TILE = 256
 """Pixels, a multiple of 16 as the format wants it."""
@@ -28,166 +34,172 @@ ROW_BYTES = 64 * 2**20
 CLASSIC_BYTES = 2**32 - 2**26
 """Offsets have 32 bits, and deflate may add a little to what it cannot compress."""
 
-COLORS = {
-    tifffile.PHOTOMETRIC.MINISWHITE: 1,
-    tifffile.PHOTOMETRIC.MINISBLACK: 1,
-    tifffile.PHOTOMETRIC.RGB: 3,
-    tifffile.PHOTOMETRIC.PALETTE: 3,
-    tifffile.PHOTOMETRIC.SEPARATED: 4,
-    tifffile.PHOTOMETRIC.YCBCR: 3,
-    tifffile.PHOTOMETRIC.CIELAB: 3,
+MODES = {
+    tifffile.PHOTOMETRIC.MINISWHITE: "L",
+    tifffile.PHOTOMETRIC.MINISBLACK: "L",
+    tifffile.PHOTOMETRIC.RGB: "RGB",
+    tifffile.PHOTOMETRIC.PALETTE: "RGB",
+    tifffile.PHOTOMETRIC.SEPARATED: "CMYK",
+    tifffile.PHOTOMETRIC.YCBCR: "YCbCr",
+    tifffile.PHOTOMETRIC.CIELAB: "LAB",
 }
-"""Number of colours, decoded."""
-JPEG = tifffile.COMPRESSION.JPEG
+"""Pillow's names of the colours."""
 OF_LIBVIPS = (1, 2, 3, 4, 5, 7, 8, 32773, 32946, 50001)
 """Compressions: none, CCITT, LZW, JPEG, deflate, PackBits, WebP."""
-ALPHAS = (tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA)
+NUMBERS = {"uint8", "uint16", "uint32", "int8", "int16", "int32", "float16", "float32", "bool"}
+"""Types of samples that libvips reads."""
+ASSOCALPHA, UNASSALPHA = tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA
+"""Kinds of alpha: the colours are multiplied with it, or not."""
+PIECE_BYTES = 2**20
+"""Bytes that tifffile reads at once."""
 
 # Of damaged files tifffile tells its logger much; without a handler that would land on stderr.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
-@dataclass(frozen=True)
-class Header:
-    """What the rows are."""
+def decode(data: bytes) -> Encoded:
+    """Read the header of the first page.
 
-    height: int
-    width: int
-    channels: int = 3
-    """3, RGB, or 4, RGBA with alpha apart."""
-    depth: int = 8
-    """8 or 16 bits."""
-
-
-def write_tiff(
-    stream: BinaryIO, bands: Iterable[NDArray[Any]], header: Header, tags: exif.Directory
-) -> None:
-    """Write a picture from bands of uint8 or uint16 (rows, width, channels).
-
-    The rows add up to the height. `tags` holds whatever else the file is to say. The file is a
-    BigTIFF where it has to be one. The stream can be read, too, and its place changed.
+    Raises:
+        ValueError: colours of an unknown kind, or damaged.
+        pyvips.Error: damaged.
     """
-    height, width, channels = header.height, header.width, header.channels
-    sample_bytes = header.depth // 8
-    rows = max(16, min(TILE, ROW_BYTES // (sample_bytes * channels * width) // 16 * 16))
-    big = sample_bytes * channels * height * width > CLASSIC_BYTES
+    page = Page(data)
+    decoder = VipsDecoder("tiff", data, unlimited=True) if page.suits_libvips else None
+    # By the samples a palette of greys is grey, and JPEG's YCbCr is RGB.
+    mode = decoder.mode if decoder and page.mode != "L" else page.mode
+    said = Said(exif.read(data))
+    said.profile, said.xmp = (
+        exif.content(said.tags.pop(code, None)) for code in (exif.PROFILE, exif.XMP)
+    )
+    if page.is_one_of_several():
+        said.notes.append(FIRST_OF_SEVERAL)
+    if decoder:  # which has divided by alpha
+        return decoder.encoded(said, mode=mode, alpha=page.alpha)
+    return Encoded(
+        page.height,
+        page.width,
+        mode,
+        page.alpha,
+        page.dtype,
+        page.strips,
+        said,
+        premultiplied=page.premultiplied,
+    )
+
+
+class Page:
+    """The first page of a file, by tifffile."""
+
+    def __init__(self, data: bytes) -> None:
+        """Read the header.
+
+        Raises:
+            ValueError: colours of an unknown kind, or damaged.
+        """
+        self._data, self._file = data, tifffile.TiffFile(io.BytesIO(data))
+        self._page = page = self._file.pages.first
+        self.height, self.width = page.imagelength, page.imagewidth
+        self.dtype = np.dtype(page.dtype or np.uint8)
+        if page.photometric not in MODES:
+            kind = tifffile.PHOTOMETRIC(page.photometric).name
+            raise ValueError(f"colours of the kind {kind} are not known here")
+        self.mode = MODES[tifffile.PHOTOMETRIC(page.photometric)]
+        extra = tuple(page.extrasamples)[:1]
+        self.alpha = extra in {(ASSOCALPHA,), (UNASSALPHA,)}
+        self.premultiplied = extra == (ASSOCALPHA,)
+        self._apart = page.planarconfig == tifffile.PLANARCONFIG.SEPARATE
+
+    @property
+    def suits_libvips(self) -> bool:
+        """Whether libvips can decode it."""
+        page = self._page
+        garbled = self._apart and (page.samplesperpixel == 2 or self.dtype == np.float16)
+        plain = self.mode not in {"LAB", "YCbCr"} or page.compression == tifffile.COMPRESSION.JPEG
+        return (
+            page.compression in OF_LIBVIPS and self.dtype.name in NUMBERS and plain and not garbled
+        )
+
+    def is_one_of_several(self) -> bool:
+        """Tell whether a second page follows that is no reduced copy of the first."""
+        try:
+            second = self._file.pages[1]
+        except IndexError:
+            return False
+        return not (isinstance(second, tifffile.TiffPage) and second.is_reduced)
+
+    def strips(self) -> Iterator[NDArray[Any]]:
+        """Yield (rows, W, channels) from top to bottom.
+
+        Raises:
+            ValueError: damaged, or compressed by what only imagecodecs knows.
+        """
+        inverted = self._page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
+        whole = self._apart or self._page.is_contiguous
+        for piece in [self._whole()] if whole else self._pieces():
+            for top in range(0, len(piece), STRIP):
+                values = piece[top : top + STRIP].astype(self.dtype)  # in this machine's order
+                yield ~values if inverted and values.dtype.kind == "u" else values
+
+    def _whole(self) -> NDArray[Any]:
+        """Return the page as it lies in the file, or all its planes decoded."""
+        page, channels = self._page, self._page.samplesperpixel
+        if page.is_contiguous:
+            stored = self.dtype.newbyteorder(self._file.byteorder)
+            size = self.height * self.width * channels
+            values = np.frombuffer(self._data, stored, size, page.dataoffsets[0])
+        else:
+            values = page.asarray(maxworkers=1)
+        if self._apart:
+            values = np.moveaxis(values.reshape(channels, self.height, self.width), 0, 2)
+        return values.reshape(self.height, self.width, channels)
+
+    def _pieces(self) -> Iterator[NDArray[Any]]:
+        """Decode strip by strip, or one row of tiles after the other."""
+        segments = self._page.segments(maxworkers=1, buffersize=PIECE_BYTES)
+        for top, row in itertools.groupby(segments, lambda segment: segment[1][2]):
+            parts = [
+                np.zeros(shape[1:], self.dtype) if values is None else values[0]
+                for values, _, shape in row
+            ]
+            yield np.concatenate(parts, axis=1)[: self.height - top, : self.width]
+
+
+def write(stream: BinaryIO, rows: Rows) -> list[str]:
+    """Write a picture as its bands come; a TIFF has a place for everything.
+
+    The file is a BigTIFF where it has to be one. The stream can be read, too, and its place
+    changed.
+    """
+    about, tags = rows.about or About(), rows.tags()
+    if about.profile:
+        tags[exif.PROFILE] = exif.Tag(exif.UNDEFINED, about.profile)
+    if about.xmp:
+        tags[exif.XMP] = exif.Tag(exif.BYTE, about.xmp)
+    line = rows.width * rows.channels * rows.depth // 8
+    height = max(16, min(TILE, ROW_BYTES // line // 16 * 16))
+    big = line * rows.height > CLASSIC_BYTES
     with tifffile.TiffWriter(stream, bigtiff=big, byteorder="<") as writer:
         writer.write(
-            _tiles(bands, rows),
-            shape=(height, width, channels),
-            dtype=f"u{sample_bytes}",
-            tile=(rows, TILE),
+            _tiles(rows, height),
+            shape=(rows.height, rows.width, rows.channels),
+            dtype=f"u{rows.depth // 8}",
+            tile=(height, TILE),
             photometric="rgb",
-            extrasamples=["unassalpha"] * (channels - 3),
+            extrasamples=["unassalpha"] * (rows.channels - 3),
             compression="zlib",
             predictor=True,
             maxworkers=1,  # more would read tiles ahead and hold them
             software=False,
             metadata=None,
         )
-    exif.append(stream, tags)
+    exif.append(stream, tags, big)
+    return []
 
 
-def _tiles(bands: Iterable[NDArray[Any]], rows: int) -> Iterator[NDArray[Any]]:
-    for band in _rebanded(bands, rows):
-        for left in range(0, band.shape[1], TILE):
-            yield np.ascontiguousarray(band[:, left : left + TILE])
-
-
-def _rebanded(bands: Iterable[NDArray[Any]], rows: int) -> Iterator[NDArray[Any]]:
-    """Cut bands of any heights into bands of `rows` rows; the last may be lower."""
-    rest: NDArray[Any] | None = None
-    for band in bands:
-        joined = band if rest is None else np.concatenate([rest, band])
-        whole = len(joined) // rows * rows
-        for top in range(0, whole, rows):
-            yield joined[top : top + rows]
-        rest = joined[whole:]
-    if rest is not None and len(rest):
-        yield rest
-
-
-@dataclass(frozen=True)
-class Page:
-    """What the header of a TIFF's first page says."""
-
-    page: tifffile.TiffPage
-    height: int
-    width: int
-    colors: int
-    """1, 3, or 4 of CMYK."""
-    alpha: bool
-    """The channel after the colours is alpha."""
-    premultiplied: bool
-    """The colours are already multiplied with alpha."""
-    pages: int
-
-    @property
-    def dtype(self) -> "np.dtype[Any]":
-        """Type of the samples."""
-        return np.dtype(self.page.dtype or np.uint8)
-
-    @property
-    def mode(self) -> str:
-        """Pillow's name of the colours; grey is RGB, too."""
-        if self.page.photometric == tifffile.PHOTOMETRIC.CIELAB:
-            return "LAB"
-        if self.page.photometric == tifffile.PHOTOMETRIC.YCBCR:
-            return "RGB" if self.page.compression == JPEG else "YCbCr"  # which decoders convert
-        return "CMYK" if self.colors == 4 else "RGB"
-
-    @property
-    def suits_libvips(self) -> bool:
-        """Whether libvips can decode it, row by row."""
-        apart = self.page.planarconfig == tifffile.PLANARCONFIG.SEPARATE
-        garbled = apart and self.page.samplesperpixel == 2
-        known = self.page.compression in OF_LIBVIPS and self.dtype != np.float64
-        return known and not garbled and self.mode in {"RGB", "CMYK"}
-
-    def whole(self) -> NDArray[Any]:
-        """Decode with tifffile, whole in memory; (H, W, C) of the file's own type.
-
-        Raises:
-            ValueError: damaged, or compressed by what only imagecodecs knows.
-        """
-        values = self.page.asarray()
-        if self.page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and values.ndim == 3:
-            values = np.moveaxis(values, 0, 2)
-        values = values.reshape(self.height, self.width, -1)
-        values = values.astype(self.dtype, copy=False)  # in this machine's byte order
-        inverted = self.page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
-        return ~values if inverted and values.dtype.kind == "u" else values
-
-
-def read_page(stream: BinaryIO) -> Page:
-    """Read the header of the first page.
-
-    Raises:
-        ValueError: colours of an unknown kind, or damaged.
-    """
-    stream.seek(0)
-    file = tifffile.TiffFile(stream)
-    page = file.pages.first
-    if page.photometric not in COLORS:
-        kind = tifffile.PHOTOMETRIC(page.photometric).name
-        raise ValueError(f"colours of the kind {kind} are not known here")
-    extra = tuple(page.extrasamples)
-    alpha = bool(extra) and extra[0] in ALPHAS
-    return Page(
-        page,
-        page.imagelength,
-        page.imagewidth,
-        COLORS[tifffile.PHOTOMETRIC(page.photometric)],
-        alpha,
-        alpha and extra[0] == tifffile.EXTRASAMPLE.ASSOCALPHA,
-        _number_of_pages(file),
-    )
-
-
-def _number_of_pages(file: tifffile.TiffFile) -> int:
-    """Count pages without reading them, two at most: reduced copies of the first are none."""
-    try:
-        second = file.pages[1]
-    except IndexError:
-        return 1
-    return 1 if isinstance(second, tifffile.TiffPage) and second.is_reduced else 2
+def _tiles(rows: Rows, height: int) -> Iterator[NDArray[Any]]:
+    band = RowBuffer(iter(rows.bands))
+    for top in range(0, rows.height, height):
+        line = band(top, min(top + height, rows.height))
+        for left in range(0, rows.width, TILE):
+            yield np.ascontiguousarray(line[:, left : left + TILE])

@@ -1,4 +1,4 @@
-"""libvips as a decoder that gives rows from top to bottom: JPEG, PNG, WebP, most TIFFs.
+"""libvips as a decoder that gives rows from top to bottom: JPEG, PNG, WebP, AVIF, most TIFFs.
 
 Pillow decodes a whole picture at 4 bytes a pixel and has no colours of 16 bits. Measured on a JPEG
 of 12000x9000: libvips takes 70 MB beside the file, Pillow 432 MB. Everything else is left to
@@ -12,30 +12,15 @@ Pillow, numpy and ImageCms:
 
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pyvips
 from numpy.typing import NDArray
+from pyvips.vimage import FORMAT_TO_TYPESTR
 
-from tn_runtime.pixels import Samples
-
-STRIP = 64
-"""Rows that are fetched at once."""
-
-DTYPES = {
-    "uchar": np.uint8,
-    "char": np.int8,
-    "ushort": np.uint16,
-    "short": np.int16,
-    "uint": np.uint32,
-    "int": np.int32,
-    "float": np.float32,
-    "double": np.float64,
-}
-"""By libvips' name."""
-
-BLOBS = ("exif-data", "icc-profile-data", "xmp-data")
-"""Metadata that is passed on as it is."""
+from tn_runtime.pictures.encoded import STRIP, Encoded
+from tn_runtime.pictures.metadata import Said
 
 # Without a handler its warnings about odd files would land on stderr.
 logging.getLogger("pyvips").addHandler(logging.NullHandler())
@@ -46,39 +31,38 @@ pyvips.cache_set_max(0)
 class VipsDecoder:
     """The first picture of a file, as the file has it."""
 
-    def __init__(self, loader: str, data: bytes) -> None:
-        """Read the header; `loader` is "jpeg", "png", "tiff" or "webp".
+    def __init__(self, loader: str, data: bytes, **options: Any) -> None:  # noqa: ANN401 - libvips' own
+        """Read the header; `loader` is the name of a format, as libvips has it.
 
         Raises:
             pyvips.Error: damaged, or of a kind that libvips does not know.
         """
-        self._loader, self._data = loader, data
-        image = self._open()
-        self.height, self.width, self.channels = image.height, image.width, image.bands
-        self.dtype = np.dtype(DTYPES[image.format])
-        self.cmyk = image.interpretation == "cmyk"
-        fields = image.get_fields()
-        self.pages: int = image.get("n-pages") if "n-pages" in fields else 1
-        self._blobs = {name: image.get(name) for name in BLOBS if name in fields}
+        self._loader, self._data, self._options = loader, data, options
+        self._header = self._open()
+        self._dtype = np.dtype(FORMAT_TO_TYPESTR[self._header.format])
+        grey, cmyk = self._header.bands < 3, self._header.interpretation == "cmyk"
+        self.mode = "L" if grey else "CMYK" if cmyk else "RGB"
+        """As in `Encoded`."""
 
-    def blob(self, name: str) -> bytes:
-        """Return what the file says beside the pixels, one of `BLOBS`; empty if it is silent."""
-        return bytes(self._blobs.get(name, b""))
+    def field(self, name: str, otherwise: Any) -> Any:  # noqa: ANN401 - of the type of `otherwise`
+        """Return a field of the header, by libvips' name."""
+        return self._header.get(name) if self._header.get_typeof(name) else otherwise
+
+    def encoded(self, said: Said, **facts: Any) -> Encoded:  # noqa: ANN401 - of `Encoded`
+        """Return the picture; `facts` are fields of `Encoded` that libvips does not tell."""
+        found = {"mode": self.mode, "alpha": self._header.hasalpha()} | facts
+        size = self._header.height, self._header.width
+        return Encoded(*size, dtype=self._dtype, strips=self._strips, said=said, **found)
 
     def _open(self) -> pyvips.Image:
-        load = getattr(pyvips.Image, f"{self._loader}load_source")
         source = pyvips.Source.new_from_memory(self._data)
-        return load(source, access="sequential", fail_on="error")
+        load = getattr(pyvips.Image, f"{self._loader}load_source")
+        return load(source, access="sequential", fail_on="error", **self._options)
 
-    def strips(self) -> Iterator[NDArray[np.generic]]:
-        """Yield (rows, W, channels) from top to bottom; each call decodes anew.
-
-        Raises:
-            pyvips.Error: damaged.
-        """
-        region = pyvips.Region.new(self._open())
-        for top in range(0, self.height, STRIP):
-            rows = min(STRIP, self.height - top)
-            buffer = region.fetch(0, top, self.width, rows)
-            strip: Samples = np.frombuffer(buffer, self.dtype)
-            yield strip.reshape(rows, self.width, self.channels)
+    def _strips(self) -> Iterator[NDArray[Any]]:
+        image = self._open()
+        region = pyvips.Region.new(image)
+        for top in range(0, image.height, STRIP):
+            rows = min(STRIP, image.height - top)
+            values = np.frombuffer(region.fetch(0, top, image.width, rows), self._dtype)
+            yield values.reshape(rows, image.width, image.bands)
