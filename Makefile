@@ -52,6 +52,7 @@ test-hard: $(READY)
 # The runtime alone, without torch, with the lowest versions that it allows.
 test-lowest:
 	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --upgrade "pip>=25.1"
 	.venv-lowest/bin/python -m pip install --quiet --constraint lowest.txt . --group lowest
 	.venv-lowest/bin/pytest -p no:cacheprovider tests/runtime
 

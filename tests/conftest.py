@@ -5,8 +5,12 @@ torch is imported by those alone that ask for one of them: the runtime's tests d
 
 import os
 import signal
+import subprocess
+import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -18,6 +22,48 @@ for number in (getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr
 
 # Nor do the models that somebody keeps change what the tests see.
 os.environ["TEXTURE_NETWORKS_MODELS"] = str(Path(tempfile.gettempdir(), "no-models-of-their-own"))
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Return a function that calls a command line in this process, sparing the import of torch.
+
+    It returns the exit code and what was written to stderr.
+    """
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {getattr(signal, name): signal.getsignal(getattr(signal, name)) for name in names}
+
+    def call_it(name: str, main: Callable[[], NoReturn], *arguments: object) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        return end.value.code, capsys.readouterr().err
+
+    yield call_it
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path):
+    """Return a function that makes a folder with room for so many bytes, and no more."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = []
+
+    def make(size: int) -> Path:
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+        if (
+            sys.platform != "linux"
+            or subprocess.run(command, capture_output=True, check=False).returncode
+        ):
+            pytest.skip("only root on Linux can make a small disk")
+        mounted.append(folder)
+        return folder
+
+    yield make
+    for each in mounted:
+        subprocess.run(["umount", "--lazy", str(each)], check=True)
 
 
 @pytest.fixture(scope="session")

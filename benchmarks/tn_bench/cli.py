@@ -13,6 +13,7 @@ import typer
 from tn_bench.config import GATYS, Settings
 from tn_runtime import console
 from tn_runtime.errors import RequestError
+from tn_runtime.files import check_writable
 from tn_runtime.version import __version__
 from tn_train.config import Crop, TrainingConfig
 
@@ -97,14 +98,16 @@ def gatys(
     """Make a texture, or a stylised photo, by optimising its pixels. Ctrl-C keeps the picture."""
     for name, weight in {"--content-weight": content_weight, "--variation": variation}.items():
         if not 0 <= weight < math.inf:
-            raise RequestError(f"{name} {weight} is no weight: give 0 or a positive number")
-    from tn_bench.gatys import CONTENT_LAYER
+            raise RequestError(f"{name} {weight} is not a weight: give 0 or a positive number")
     from tn_runtime.pictures import check_output
-    from tn_train.data import check_depth, read_exemplar
-    from tn_train.descriptor import stride
-    from tn_train.loop import choose_device
 
+    check_writable(output, exemplar, *([content] if content else []))
     check_output(output, 1, 1)
+    with console.busy("loading PyTorch ..."):
+        from tn_bench.gatys import CONTENT_LAYER
+        from tn_train.data import check_depth, read_exemplar
+        from tn_train.descriptor import stride
+        from tn_train.loop import choose_device
     target = choose_device(device)
     names = tuple(name.strip() for name in layers.split(",") if name.strip())
     if content and CONTENT_LAYER in names:
@@ -148,10 +151,11 @@ def quality(
 
     Several pictures are taken as samples of one generator, and their diversity is measured, too.
     """
-    from tn_bench.picture import to_pixels
-    from tn_bench.quality import measure
-    from tn_runtime.pictures import read
-    from tn_train.data import read_exemplar
+    with console.busy("loading PyTorch ..."):
+        from tn_bench.picture import to_pixels
+        from tn_bench.quality import measure
+        from tn_runtime.pictures import read
+        from tn_train.data import read_exemplar
 
     pixels, _ = read_exemplar(exemplar, size=size, crop=_crop(crop))
     measured = measure(
@@ -177,7 +181,8 @@ def speed(
     json_: JsonOption = False,
 ) -> None:
     """Time tn-run's engine against PyTorch eager of the same network, on the CPU."""
-    from tn_bench.speed import measure
+    with console.busy("loading PyTorch ..."):
+        from tn_bench.speed import measure
 
     measured = measure(checkpoint, _sizes(sizes), rounds, console.note)
     if json_:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from tn_runtime import console, library
+from tn_runtime.files import check_writable
 
 app = typer.Typer(
     add_completion=False,
@@ -35,10 +36,13 @@ def export(
     output = output or checkpoint.with_suffix(".onnx")
     if output.suffix.lower() != ".onnx":
         raise typer.BadParameter(f"{output} is not a name for an ONNX file: end it in .onnx")
-    from tn_export.model import export as write
-    from tn_train.checkpoint import load
-
-    spec = write(load(checkpoint), output)
+    check_writable(output, checkpoint)
+    with console.busy("loading PyTorch ..."):
+        from tn_export.model import export as write
+        from tn_train.checkpoint import load
+    kept = load(checkpoint)
+    with console.busy("exporting, and proving that it computes the same ..."):
+        spec = write(kept, output)
     parity = spec.parity
     styles = f"{len(spec.styles)} styles, " if spec.takes_style else ""
     console.result(

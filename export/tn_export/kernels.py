@@ -1,4 +1,4 @@
-"""Which nodes of a model ONNX Runtime's CUDA provider has no kernel for, and leaves to the CPU.
+"""Lists the nodes of a model that ONNX Runtime's CUDA provider has no kernel for.
 
     python -m tn_export.kernels MODEL.onnx [--list OperatorKernels.md]
 
@@ -55,7 +55,7 @@ app = typer.Typer(add_completion=False)
 
 @dataclass(frozen=True, order=True)
 class Use:
-    """What a node asks of a kernel: an operator, as of the version that changed it last, on types.
+    """What a node needs of a kernel: an operator, in its last changed version, and types.
 
     A type is "" where an optional input or output is left out.
     """

@@ -32,9 +32,9 @@ class Region:
 
     start: ir.Value
     strides: ir.Value
-    """How many of them, each way."""
+    """How many strides, in each direction."""
     offset: ir.Value
-    """Place of the window within."""
+    """Position of the window within."""
 
 
 def texture_program(generator: Generator) -> ir.Model:

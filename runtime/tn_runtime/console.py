@@ -1,4 +1,4 @@
-"""How the commands speak: one `error:` line on stderr, the exit codes, the missing-extra line.
+"""Messages and exit codes of all commands: one `error:` line on stderr, results on stdout.
 
 Exit codes: 0 done, 1 some of several inputs failed (the rest is done) or a proof failed, 2 the user
 can mend it, 130 interrupted, 143 terminated (SIGTERM, or SIGHUP as a terminal closes).
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from tn_runtime.session import Model
 
 STDIN = STDOUT = Path("-")
-"""What stands for a stream in the place of a file's name."""
+"""The name that stands for a stream in place of a file."""
 
 EXTRAS = {"tn-train": "train", "tn-export": "export", "tn-bench": "bench"}
-"""What a command needs, all of it."""
+"""The extra that has everything a command needs."""
 
 MODULES = {
     "torch": "train",
@@ -45,7 +45,7 @@ MODULES = {
 closed: set[str] = set()
 """Names of the streams that were closed when the command began."""
 _for_pictures: list[int] = []
-"""The number of the stream that a picture for stdout goes to."""
+"""The file descriptor for a picture on stdout."""
 
 SOME_FAILED = 1
 INTERRUPTED = 130
@@ -78,10 +78,26 @@ def result(line: str) -> None:
 
 
 def announce(model: "Model", asked: str) -> None:
-    """Say on stderr which device `auto` took."""
+    """Say on stderr which device `auto` took.
+
+    Commands call it at the end: an error must be the only line.
+    """
     if asked == "auto":
         reason = f": {model.fallback}" if model.fallback else ""
-        note(f"runs on {model.provider.upper()}{reason}")
+        note(f"ran on {model.provider.upper()}{reason}")
+
+
+@contextlib.contextmanager
+def busy(words: str) -> Iterator[None]:
+    """Show on a terminal what the command does, until the body ends."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    print(words, end="\r", file=sys.stderr, flush=True)  # noqa: T201 - as in `note`
+    try:
+        yield
+    finally:
+        print(" " * len(words), end="\r", file=sys.stderr, flush=True)  # noqa: T201
 
 
 @contextlib.contextmanager
@@ -96,7 +112,7 @@ def bars() -> "Iterator[Progress]":
         TimeRemainingColumn,
     )
 
-    with Progress(
+    shown = Progress(
         TextColumn("{task.description}", markup=False),  # names of files may hold brackets
         BarColumn(),
         TaskProgressColumn(),
@@ -105,20 +121,22 @@ def bars() -> "Iterator[Progress]":
         transient=True,
         redirect_stdout=False,
         disable=not sys.stderr.isatty(),
-    ) as shown:
+    )
+    # Started without a terminal, rich before 14 prints an empty line at the end.
+    with contextlib.nullcontext() if shown.disable else shown:
         yield shown
 
 
 @contextlib.contextmanager
 def bar(name: str) -> "Iterator[Callable[[int, int], None]]":
-    """Show one bar; yields what takes the number of parts done and the number of all."""
+    """Show one bar; yield a function of the number of parts done and the number of all parts."""
     with bars() as shown:
         task = shown.add_task(name)
         yield lambda done, total: shown.update(task, completed=done, total=total)
 
 
 def check_stdout(output: str, as_json: bool) -> None:
-    """Refuse a picture on a terminal, and two things on stdout.
+    """Refuse a picture on a terminal, and a picture and JSON on one stdout.
 
     Raises:
         RequestError: one of these.
@@ -135,7 +153,7 @@ def check_stdout(output: str, as_json: bool) -> None:
 
 
 def _take_stdout() -> None:
-    """Keep stdout for the picture: whatever libraries print there goes to stderr from now on."""
+    """Keep stdout for the picture: from now on, what libraries print there goes to stderr."""
     sys.stdout.flush()
     _for_pictures[:] = [os.dup(1)]
     os.dup2(2, 1)
@@ -156,7 +174,7 @@ def write_png(rows: "Rows") -> None:
 
 
 def run(app: typer.Typer) -> NoReturn:
-    """Run a command line; turn everything that a user can cause into one line and an exit code."""
+    """Run a command line; turn every error that a user can cause into one line and an exit code."""
     _catch_signals()
     _open_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not fit its encoding
@@ -180,12 +198,12 @@ def run(app: typer.Typer) -> NoReturn:
     except OSError as error:  # a closed pipe is not among them: typer ends those quietly with 1
         _fail(_describe(error), 2)
     if code == INTERRUPTED:
-        _fail("interrupted", INTERRUPTED)
+        note("interrupted")
     sys.exit(code)
 
 
 def _open_closed_streams() -> None:
-    """Put what swallows everything in the place of streams that were closed.
+    """Open the null device in place of streams that were closed.
 
     Otherwise the next file that is opened, a picture's, would get the number of stdout or stderr,
     and with it whatever is printed.
@@ -202,7 +220,7 @@ def _open_closed_streams() -> None:
 
 
 def _catch_signals() -> None:
-    """Unwind as for Ctrl-C, which is what removes unfinished files."""
+    """End by an exception, as with Ctrl-C, so that unfinished files are removed."""
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # as nohup asks for

@@ -1,10 +1,12 @@
 """Outputs appear whole under their final name, or not at all."""
 
 import contextlib
+import errno
 import hashlib
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,8 +23,8 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     The temporary file lies on the same volume, since renaming is atomic only there, and has the
     suffix of `path`, since many writers choose their format by it. If `path` is a symbolic link,
     its target is replaced; the mode of an older file is kept. Whatever leaves the body by an
-    exception, Ctrl-C included, leaves no temporary file behind and an older `path` as it was. What
-    a killed process left behind is removed when `path` is written again.
+    exception, Ctrl-C included, leaves no temporary file behind and an older `path` as it was. The
+    leftovers of a killed process are removed when `path` is written again.
 
     Raises:
         OSError: `path` is a directory or a device, its folder is missing or cannot be written to,
@@ -49,6 +51,13 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise
 
 
+def disk_is_full(error: BaseException) -> bool:
+    """Tell whether an error comes from a disk, or a quota, without space."""
+    cause = error.__cause__
+    full = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}  # Windows has no quota
+    return isinstance(cause, OSError) and cause.errno in full
+
+
 def check_inputs_stay(output: str | os.PathLike[str], *inputs: str | os.PathLike[str]) -> None:
     """Refuse an output that is one of the inputs.
 
@@ -58,16 +67,17 @@ def check_inputs_stay(output: str | os.PathLike[str], *inputs: str | os.PathLike
     for each in inputs:
         with contextlib.suppress(OSError):
             if Path(output).samefile(each):
+                which = "" if str(output) == str(each) else f"{each}, "
                 raise RequestError(
-                    f"{output} is {each}, which is read, and would be replaced; name another output"
+                    f"{output} is {which}an input, and would be replaced; name another output"
                 )
 
 
 def check_name(path: str | os.PathLike[str]) -> None:
-    """Refuse a name that no file can have.
+    """Refuse a name that is too long.
 
     Raises:
-        RequestError: it is too long.
+        RequestError: it is.
     """
     length = len(os.fsencode(Path(path).name))
     if length > MAX_NAME:
@@ -77,14 +87,32 @@ def check_name(path: str | os.PathLike[str]) -> None:
         )
 
 
+def check_writable(path: str | os.PathLike[str], *inputs: str | os.PathLike[str]) -> None:
+    """Refuse, before any work, an output that could not be written at its end, or is an input.
+
+    Raises:
+        RequestError: it is one of these.
+    """
+    check_name(path)
+    check_inputs_stay(path, *inputs)
+    final = Path(os.path.realpath(path))
+    try:
+        _check(final, path)
+        with tempfile.TemporaryFile(dir=final.parent):
+            pass
+    except OSError as error:
+        raise RequestError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
 def _check(final: Path, given: str | os.PathLike[str]) -> None:
     if final.is_dir():
-        raise IsADirectoryError(f"{given} is a folder; name a file")
+        raise OSError(errno.EISDIR, "it is a folder; name a file", str(given))
     if final.exists() and not final.is_file():
         # Renaming onto /dev/null would replace the device for the whole system.
-        raise OSError(f"{given} is not a regular file, and cannot be replaced by one")
+        raise OSError(errno.EINVAL, "it is not a regular file; name another", str(given))
     if not final.parent.is_dir():
-        raise FileNotFoundError(f"{given}: the folder {final.parent} does not exist; create it")
+        reason = f"the folder {final.parent} does not exist; create it"
+        raise OSError(errno.ENOENT, reason, str(given))
 
 
 @contextlib.contextmanager

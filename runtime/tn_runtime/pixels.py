@@ -1,4 +1,4 @@
-"""The arrays that pictures are, and the conversions between their types."""
+"""The types of picture arrays, and conversions between them."""
 
 from typing import Any
 

@@ -24,7 +24,7 @@ CPU_WHEEL, GPU_WHEEL = DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu")
 """Both are the package `onnxruntime`."""
 
 FATAL_ONLY = 4
-"""ONNX Runtime's log level; what matters of its messages reaches the user as an exception."""
+"""ONNX Runtime's log level; the messages that matter reach the user as exceptions."""
 
 CUDA_OPTIONS = {
     # EXHAUSTIVE, the default, searches anew for each new shape, and the tiles at the right and
@@ -97,7 +97,7 @@ def used(session: Any) -> Literal["cuda", "cpu"]:  # noqa: ANN401 - untyped pack
 
 
 def check_choice(provider: str) -> None:
-    """Refuse names that are no choice.
+    """Refuse unknown names.
 
     Raises:
         RequestError: not one of `CHOICES`.

@@ -1,4 +1,4 @@
-"""What a model is asked for, checked before any work: kinds, sizes, seeds, places, periods."""
+"""Checks of a request before any work: kind of model, size, seeds, origin, period."""
 
 import operator
 from collections.abc import Sequence
@@ -18,12 +18,12 @@ WAYS = {
     "texture": "it takes no photo: tn-run texture MODEL -o OUT (in Python, synthesize)",
     "style": "it stylises photos: tn-run style MODEL PHOTO -o OUT (in Python, stylize)",
 }
-"""What each kind of model is for."""
+"""How each kind of model is used."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a model is asked for: checked, in Python's own integers."""
+    """A checked request, in Python's own integers."""
 
     seeds: list[int]
     window: Window
@@ -38,10 +38,10 @@ def check_request(
     origin: tuple[int, int],
     period: tuple[int, int],
 ) -> Request:
-    """Return what is asked for, if it can be served; sizes and places as in `synthesize`.
+    """Return the checked request; sizes and origins are those of `synthesize`.
 
     Raises:
-        RequestError: it cannot be served, or the model is none of textures.
+        RequestError: it cannot be served, or the model does not make textures.
     """
     check_kind(model, "texture")
     height, width = _pair("size", size)
@@ -92,7 +92,7 @@ def _pair(name: str, values: tuple[int, int]) -> tuple[int, int]:
         first, second = values
     except (TypeError, ValueError) as error:
         raise RequestError(
-            f"{name} {values!r:.60} is no pair; give (vertical, horizontal)"
+            f"{name} {values!r:.60} is not a pair; give (vertical, horizontal)"
         ) from error
     return check_integer(name, first), check_integer(name, second)
 
@@ -101,12 +101,12 @@ def check_integer(name: str, value: int) -> int:
     """Return a whole number as Python's own integer.
 
     Raises:
-        RequestError: it is none.
+        RequestError: it is not one.
     """
     try:
         return operator.index(value)
     except TypeError as error:
-        raise RequestError(f"{name} {value!r:.60} is no integer; give a whole number") from error
+        raise RequestError(f"{name} {value!r:.60} is not a whole number") from error
 
 
 def _check_period(period: int, stride: int) -> None:

@@ -1,4 +1,4 @@
-"""Typed values out of untyped data: a dataclass is the schema of the JSON that it came from."""
+"""Typed values from untyped data: a dataclass is the schema of the JSON that it is read from."""
 
 import dataclasses
 import types
@@ -18,7 +18,7 @@ def build(cls: type[T], data: object, path: str = "") -> T:
         ValueError: a key is missing, or its value is of another type; the message names its path.
     """
     if not isinstance(data, dict):
-        raise ValueError(f"{path or 'the whole'} is no object ({data!r:.60})")  # noqa: TRY004 - data
+        raise ValueError(f"{path or 'the whole'} is not an object ({data!r:.60})")  # noqa: TRY004 - data
     hints = typing.get_type_hints(cls)
     values = {}
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]  # T is a dataclass

@@ -21,7 +21,7 @@ MODELS = Path(__file__).parent / "models"
 """The shipped models, which can be named without a path: NAME.onnx."""
 
 MAX_BYTES = 256 * 2**20
-"""Limit for a model file. Ours have well under a megabyte; nothing larger is worth parsing."""
+"""Limit for a model file; the models of this project have less than a megabyte."""
 
 Ports = dict[str, tuple[str, int]]
 """Name: (ONNX Runtime's name of the type, number of dimensions)."""
@@ -51,10 +51,12 @@ NO_FOLDER = str(MODELS / "no-external-data")
 """A folder that does not exist, for data outside the model file to be looked for in."""
 
 MAX_THREADS = 1024
-"""Far beyond any gain; far above, ONNX Runtime fails in ways of its own."""
+"""More threads gain nothing; with far more, ONNX Runtime fails without a clear message."""
 
 PICKLE = b"\x80"
 ZIP = b"PK\x03\x04"
+ONNX = b"\x08"
+"""What every writer of ONNX puts first: the tag of the IR version."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Model:
     sha256: str
     """Hash of the file: names repeat, this does not."""
     provider: Literal["cuda", "cpu"]
-    """What it really runs on."""
+    """The device that it really runs on."""
     fallback: str | None
     """Why `auto` did not take CUDA."""
     session: Any = field(repr=False)
@@ -205,9 +207,7 @@ def load(
     """
     providers.check_choice(provider)
     if threads is not None and (type(threads) is not int or not 1 <= threads <= MAX_THREADS):
-        raise RequestError(
-            f"{threads} threads cannot be; give 1 to {MAX_THREADS}, or none to choose"
-        )
+        raise RequestError(f"threads must be 1 to {MAX_THREADS}, or left out, not {threads}")
     path = find(model)
     return _start(_read(path), path, provider, threads)
 
@@ -275,6 +275,8 @@ def _read(path: Path) -> bytes:
             f"{path} is a checkpoint, not an ONNX file; export it first: "
             f"tn-export {path} -o NAME.onnx"
         )
+    if not data.startswith(ONNX):
+        raise ModelError(f"{path} is not an ONNX file; name a model that tn-export wrote")
     return data
 
 
@@ -344,7 +346,8 @@ def _session(data: bytes, path: Path, provider: Literal["cuda", "cpu"], threads:
 
 
 def _refusal(message: str) -> str:
-    if "external data" in message.lower():
+    # ONNX Runtime 1.22 names the file that it misses, and says no more.
+    if "external data" in message.lower() or Path(NO_FOLDER).name in message:
         return "keeps data in other files; a model of this project is one file: export it again"
     return f"is not an ONNX model that can run, or is damaged: {_first_line(message)}"
 

@@ -1,4 +1,4 @@
-"""The contract between exporter and runtime: what a model file says about itself.
+"""The contract between exporter and runtime: the metadata of a model file.
 
 Every fact about a model is a field here, written by tn-export into the ONNX file's own metadata
 (key `texture_networks`, one JSON object) and read by the runtime. There is no sidecar.
@@ -53,7 +53,7 @@ class GeneratorSpec:
 
 @dataclass(frozen=True)
 class Training:
-    """A summary of how the weights came about."""
+    """A summary of the training."""
 
     descriptor: str
     steps: int

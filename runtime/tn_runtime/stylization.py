@@ -25,17 +25,18 @@ TILE = 256
 took 1.1 times the least time per pixel (512: 1.2 times, 1024: 1.5 times)."""
 
 REFERENCE_PIXELS = 2**16
-"""Pixels of a square picture: measuring the statistics that all tiles of a photo share is no more
-work. This is the size of training. With four times as many, a photo of 1024 pixels takes 1.3 times
+"""Size in pixels of the square picture on which the shared statistics of a large photo are
+measured. This is the size of training. With four times as many
+pixels, a photo of 1024 pixels takes 1.3 times
 as long, and the pictures are alike to the eye."""
 
 ONE_RUN_PIXELS = {"cpu": 2**18, "cuda": 2**20}
-"""By provider, of a square photo: the largest that is painted in the run that measures it. A larger
-one gets a session of its own, which takes half the time per pixel. On the CPU it opens in tens of
-milliseconds; on CUDA that costs more, and a run less."""
+"""Size in pixels, by provider, up to which a square photo is painted by the run that measures it. A
+larger photo gets its own session, which takes half the time per pixel. Opening it takes tens of
+milliseconds on the CPU. On CUDA it takes longer, and a run takes less."""
 
 BLENDED_PIXELS = 2**19
-"""So many are blended with the photo at once, in numbers of 64 bits."""
+"""How many pixels are blended with the photo at once, in 64-bit numbers."""
 
 STROKE_SCALES = (0.25, 8.0)
 """The smallest and the largest."""
@@ -46,7 +47,7 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class Options:
-    """How a photo is stylised; checked when it is made.
+    """How a photo is stylised; the values are checked when it is created.
 
     Raises:
         RequestError: a value that cannot be served.
@@ -55,7 +56,7 @@ class Options:
     seed: int = 0
     """Seed of the noise, int64; without effect on a model that takes none."""
     strength: float = 1.0
-    """From 0, the photo, to 1, the stylised picture."""
+    """0 is the photo, 1 the stylised picture."""
     keep_colors: bool = False
     """Take the luma of the stylised picture, and the colours of the photo."""
     stroke_scale: float = 1.0
@@ -65,7 +66,7 @@ class Options:
         check_seed(self.seed)
         for name, value in (("strength", self.strength), ("stroke scale", self.stroke_scale)):
             if not isinstance(value, numbers.Real):
-                raise RequestError(f"{name} {value!r:.60} is no number")
+                raise RequestError(f"{name} {value!r:.60} is not a number")
         if not 0 <= self.strength <= 1:  # NaN is not, either
             raise RequestError(f"strength {self.strength:g} is out of range; it is 0 to 1")
         finest, broadest = STROKE_SCALES
@@ -190,7 +191,7 @@ def _reduced_bands(photo: Picture, size: Size, new_size: Size) -> Iterator[NDArr
 
 
 def check_max_size(max_size: int | None) -> None:
-    """Refuse what is no length.
+    """Refuse values that are not a length.
 
     Raises:
         RequestError: not a whole number from 1 on.
@@ -200,26 +201,26 @@ def check_max_size(max_size: int | None) -> None:
 
 
 def _array(photo: Any) -> NDArray[Any]:  # noqa: ANN401 - whatever a caller has
-    """Return an array, also of a picture of Pillow, of which only some modes are what they seem."""
+    """Return an array. Of pictures from Pillow, only the modes RGB and RGBA are taken."""
     mode = getattr(photo, "mode", None)
     if isinstance(mode, str) and mode not in {"RGB", "RGBA"}:
         raise RequestError(
-            f"a picture of Pillow in the mode {mode} is no photo; give photo.convert('RGB')"
+            f"a picture of Pillow in the mode {mode} is not a photo; give photo.convert('RGB')"
         )
     try:
         return np.asarray(photo)
     except (TypeError, ValueError) as error:
-        raise RequestError(f"{type(photo).__name__} is no array: {error}") from error
+        raise RequestError(f"{type(photo).__name__} is not an array: {error}") from error
 
 
 def _check_photo(photo: NDArray[Any]) -> None:
     if photo.dtype not in {np.dtype(np.uint8), np.dtype(np.uint16)}:
-        raise RequestError(f"a photo of {photo.dtype} cannot be; give uint8 or uint16")
+        raise RequestError(f"a photo must be uint8 or uint16, not {photo.dtype}")
     if photo.ndim != 3 or photo.shape[2] not in {3, 4} or 0 in photo.shape:
-        raise RequestError(f"a photo of shape {photo.shape} cannot be; give (H, W, 3) or (H, W, 4)")
+        raise RequestError(f"a photo must have the shape (H, W, 3) or (H, W, 4), not {photo.shape}")
 
 
-# What the model sees, and what becomes of it
+# Painting: from the photo to what the model sees, and back
 
 
 def _bands(
@@ -270,7 +271,7 @@ def _scaled(size: Size, factor: float) -> Size:
 
 
 def _rows(photo: Picture, size: Size) -> RowSource:
-    """Return the photo's rows at another size, uint8, sRGB, to be asked for from top to bottom."""
+    """Return the photo's rows at another size, uint8, sRGB; they are read from top to bottom."""
     own = photo.height, photo.width
     return photo.srgb if size == own else RowBuffer(resampled(photo.srgb, own, size))
 
@@ -294,10 +295,9 @@ def _measured(model: Model, photo: Picture, seed: int, seen: Size) -> NDArray[np
 
 
 def _reduction(model: Model, size: Size, pixels: int) -> float:
-    """Return the factor, at most 1, by which a picture becomes no more work than a square one.
+    """Return the factor, at most 1, that makes a picture as little work as a square one.
 
-    The work is that of the area with the surroundings of a window, which narrow pictures have most
-    of.
+    The work grows with the area of a window and its halo; a narrow picture has more halo.
     """
     around = 2 * (model.spec.halo + model.spec.stride)
     height, width = size
@@ -310,7 +310,7 @@ def _reduction(model: Model, size: Size, pixels: int) -> float:
 
 @dataclass(frozen=True)
 class Painter:
-    """A model at work on one picture, of which it sees a tile and its surroundings at a time."""
+    """A model that paints one picture; it sees one tile and its surroundings at a time."""
 
     model: Model
     seed: int

@@ -25,7 +25,7 @@ class Window:
 def rows(window: Window, stride: int, tile: int, width: int = 0) -> Iterator[Window]:
     """Cut a window into rows of tiles, from top to bottom.
 
-    `width` is that of the picture, if the window is only a part of it.
+    `width` is the width of the picture if the window is only a part of it.
     """
     limit = min(tile, BAND_BYTES // (3 * max(width, window.width)))
     for y, height in _spans(window.y, window.height, stride, limit):

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tn_bench.cli import main
+
 LAYERS = ("--layers", "relu1_1,relu2_1")
 
 
@@ -105,8 +107,8 @@ def test_quality_for_people(exemplar):
         (("gatys", "{}", "-o", "out.xyz"), "out.xyz"),
         (("gatys", "{}", "-o", "out.png", "--size", "16"), "at least 32x32"),
         (("gatys", "{}", "-o", "out.png", "--layers", "relu9_1"), "no layer relu9_1"),
-        (("gatys", "{}", "-o", "out.png", "--variation", "-1"), "--variation -1.0 is no weight"),
-        (("gatys", "{}", "-o", "out.png", "--crop", "9"), "crop '9' is no region"),
+        (("gatys", "{}", "-o", "out.png", "--variation", "-1"), "--variation -1.0 is not a weight"),
+        (("gatys", "{}", "-o", "out.png", "--crop", "9"), "crop '9' is not a region"),
         (("gatys", "{}", "-o", "out.png", "--device", "abacus"), "device 'abacus' is not here"),
         (("gatys", "{}", "-o", "out.png", "--content", "gone.png"), "gone.png cannot be read"),
         (("gatys", "{0}", "-o", "o.png", "--content", "{0}", "--content-size", "9"), "least 32x32"),
@@ -118,19 +120,41 @@ def test_quality_for_people(exemplar):
         (("quality", "{}", "{}", "--size", "100"), "the exemplar is 100x93"),
     ],
 )
-def test_errors_are_one_line(exemplar, tmp_path, arguments, message):
-    arguments = [each.format(exemplar) for each in arguments]
-    done = subprocess.run(
-        command(*arguments),
-        **{"capture_output": True, "text": True, "env": environment(), "cwd": tmp_path},
-        check=False,
-    )
-    assert done.returncode == 2, done.stderr
-    assert done.stdout == ""
-    assert done.stderr.startswith("error: ")
-    assert done.stderr.count("\n") == 1
-    assert message in done.stderr
+def test_errors_are_one_line(exemplar, tmp_path, monkeypatch, in_process, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    code, stderr = in_process("tn-bench", main, *(each.format(exemplar) for each in arguments))
+    assert code == 2
+    [line] = stderr.splitlines()
+    assert line.startswith("error: ")
+    assert message in line
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("grain.png", "grain.png is an input, and would be replaced; name another output"),
+        ("photo.png", "photo.png is an input, and would be replaced"),
+        ("none/a.png", "none/a.png cannot be written: the folder "),
+        ("folder.png", "folder.png cannot be written: it is a folder; name a file"),
+        ("a" * 252 + ".png", "has 256 bytes, and names of files end at 255"),
+    ],
+)
+def test_outputs_are_checked_before_the_first_step(
+    exemplar, tmp_path, monkeypatch, in_process, output, message
+):
+    monkeypatch.chdir(tmp_path)
+    for name in ("grain.png", "photo.png"):
+        (tmp_path / name).write_bytes(exemplar.read_bytes())
+    (tmp_path / "folder.png").mkdir()
+    arguments = ("grain.png", "--content", "photo.png", "-o", output)
+    code, stderr = in_process("tn-bench", main, "gatys", *arguments, "--size", 48, "--steps", 1)
+    assert code == 2
+    [line] = stderr.splitlines()
+    assert message in line
+    for name in ("grain.png", "photo.png"):
+        assert (tmp_path / name).read_bytes() == exemplar.read_bytes()
+    assert list((tmp_path / "folder.png").iterdir()) == []
 
 
 def test_help_needs_no_torch():

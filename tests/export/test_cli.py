@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from tn_export.cli import main
+
 RUN = "from tn_export.cli import main; main()"
 
 
@@ -54,27 +56,47 @@ class Evil:
 @pytest.mark.parametrize(
     "content", [None, b"", b"PK\x03\x04 cut off", b"\x08\x0a\x12", pickle.dumps(Evil()), "folder"]
 )
-def test_bad_checkpoints(content, tmp_path):
+def test_bad_checkpoints(content, tmp_path, in_process):
     path = tmp_path / "in" / "bad.pt"
     path.parent.mkdir()
     if content == "folder":
         path.mkdir()
     elif content is not None:
         path.write_bytes(content)
-    done = tn_export(path, "-o", tmp_path / "bad.onnx")
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: ")
-    assert done.stderr.count("\n") == 1
-    assert str(path) in done.stderr
+    code, stderr = in_process("tn-export", main, path, "-o", tmp_path / "bad.onnx")
+    assert code == 2
+    [line] = stderr.splitlines()
+    assert line.startswith("error: ")
+    assert str(path) in line
     assert not (tmp_path / "bad.onnx").exists()
 
 
-def test_bad_output(tiny_checkpoint, tmp_path):
-    for output in (tmp_path / "x.pt", tmp_path / "missing" / "x.onnx"):
-        done = tn_export(tiny_checkpoint, "-o", output)
-        assert done.returncode == 2
-        assert done.stderr.count("\n") == 1
-        assert not output.exists()
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("x.pt", "x.pt is not a name for an ONNX file: end it in .onnx"),
+        ("missing/x.onnx", "missing/x.onnx cannot be written: the folder "),
+        ("folder.onnx", "folder.onnx cannot be written: it is a folder; name a file"),
+        ("a" * 251 + ".onnx", "has 256 bytes, and names of files end at 255"),
+        ("link.onnx", "link.onnx is tiny.onnx, an input, and would be replaced"),
+        (None, "tiny.onnx is an input, and would be replaced"),
+    ],
+)
+def test_outputs_are_checked_first(
+    tiny_checkpoint, tmp_path, monkeypatch, in_process, output, message
+):
+    monkeypatch.chdir(tmp_path)
+    checkpoint = tmp_path / "tiny.onnx"  # a checkpoint with a strange name
+    checkpoint.write_bytes(tiny_checkpoint.read_bytes())
+    (tmp_path / "link.onnx").symlink_to("tiny.onnx")
+    (tmp_path / "folder.onnx").mkdir()
+    before = set(tmp_path.iterdir())
+    code, stderr = in_process("tn-export", main, "tiny.onnx", *(["-o", output] if output else []))
+    assert code == 2
+    [line] = stderr.splitlines()
+    assert message in line
+    assert set(tmp_path.iterdir()) == before
+    assert checkpoint.read_bytes() == tiny_checkpoint.read_bytes()
 
 
 def test_help_needs_no_torch():

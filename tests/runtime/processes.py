@@ -22,6 +22,9 @@ def peak():
 """
 """Defines the most memory that a process has held so far, in kB; on Linux."""
 
+CLOSED = ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"]
+"""Redirections of a shell that close streams."""
+
 TN_RUN = "import sys; sys.argv[0] = 'tn-run'; from tn_runtime.cli import main; main()"
 
 

@@ -337,5 +337,6 @@ def test_what_the_user_can_mend_is_one_line(path, folder, arguments, message):
 def test_info_lists_the_styles(path):
     assert json.loads(succeeds("info", path, "--json").stdout)["styles"] == list(STYLES)
     lines = succeeds("info", path).stdout.splitlines()
-    assert "styles                           ink, oil, chalk" in lines
-    assert "exemplars.2.name                 oil.jpg" in lines
+    rows = [line.split(maxsplit=1) for line in lines]
+    assert ["styles", "ink, oil, chalk"] in rows
+    assert ["exemplars.2.name", "oil.jpg"] in rows

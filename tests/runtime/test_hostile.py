@@ -127,5 +127,5 @@ def test_arguments_of_every_kind(tmp_path, count):
     done = python(CALL, cwd=tmp_path, input=json.dumps(calls), timeout=600)
     assert done.returncode == 0, done.stderr[-1500:]
     assert "Traceback" not in done.stderr
-    starts = ("error: ", "runs on ")
+    starts = ("error: ", "ran on ")
     assert all(line.startswith(starts) for line in done.stderr.splitlines()), done.stderr[:2000]

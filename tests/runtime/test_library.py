@@ -65,7 +65,7 @@ def test_models_lists_them_and_reports_what_does_not_load(folder):
     assert done.returncode == 1
     assert [each["name"] for each in json.loads(done.stdout)] == [*shipped(), "gravel"]
     [line] = done.stderr.splitlines()
-    assert line.startswith(f"error: {folder / 'broken.onnx'} is not an ONNX model")
+    assert line.startswith(f"error: {folder / 'broken.onnx'} is not an ONNX file")
 
 
 def test_a_sheet_shows_every_model(folder, tmp_path):

@@ -9,12 +9,10 @@ import pytest
 from PIL import Image
 
 from runtime import contract, style_contract
-from runtime.processes import ENVIRONMENT, TN_RUN
+from runtime.processes import CLOSED, ENVIRONMENT, TN_RUN
 from tn_runtime.pictures import decode, read
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="redirections of POSIX")
-
-CLOSED = ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"]
 
 
 @pytest.fixture
@@ -46,6 +44,7 @@ def run(folder, redirection, *arguments, before="", **options):
         ["--version"],
         ["models", "--json"],
         ["info", "plain.onnx"],
+        ["doctor"],
         ["texture", "plain.onnx", "-o", "a.png", "--size", "300x20"],
         ["style", "style.onnx", "photo.png", "-o", "a.png"],
     ],

@@ -3,11 +3,13 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from PIL import Image
 
 from runtime import style_contract
 from runtime.processes import ENVIRONMENT, TN_RUN, start_tn_run, tn_run
+from tn_runtime.commands import photo_jobs
 from tn_runtime.pictures import read
 from tn_runtime.version import __version__
 
@@ -41,7 +44,7 @@ def photo(path, size=(40, 50), mode="RGB", seed=0):
     channels = len(mode)
     pixels = np.random.default_rng(seed).integers(0, 256, (*size, channels), np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels, mode).save(path)
+    Image.fromarray(pixels).save(path)
     return path
 
 
@@ -61,7 +64,8 @@ def fails(*arguments, **options):
     """Run, and return the one error line."""
     done = tn_run("style", *arguments, **options)
     assert done.returncode == 2, done
-    [line] = errors(done.stderr)
+    [line] = done.stderr.splitlines()
+    assert line.startswith("error: ")
     return line
 
 
@@ -86,7 +90,7 @@ def test_a_photo_becomes_a_file_that_says_how_it_was_made(model, folder):
     is_stylised("b.png", source, -4)
     assert done.stdout.startswith("b.png: ")
     assert done.stdout.count("\n") == 1
-    assert done.stderr.startswith("runs on ")
+    assert done.stderr.startswith("ran on ")
     assert done.stderr.count("\n") == 1
     with Image.open("b.png") as image:
         image.load()
@@ -110,8 +114,11 @@ def test_a_file_is_replaced_and_the_photo_itself_is_not(model, folder):
     photo(folder / "b.png", seed=1)
     succeeds(model, source, "-o", "b.png")
     is_stylised("b.png", source)
-    assert "is the photo itself" in fails(model, source, "-o", "a.png")
-    assert "is the photo itself" in fails(model, source, "-o", "none/../a.png")
+    assert "a.png is an input, and would" in fails(model, "a.png", "-o", "a.png")
+    (folder / "sub").mkdir()
+    assert "sub/../a.png is a.png, an input" in fails(model, "a.png", "-o", "sub/../a.png")
+    (folder / "link.png").hardlink_to(source)
+    assert "link.png is a.png, an input" in fails(model, "a.png", "-o", "link.png")
     assert source.read_bytes() == before
 
 
@@ -187,6 +194,7 @@ def test_streams(model, folder):
     (folder / "out").mkdir()
     error = fails(model, "-", "-o", "out", stdin=subprocess.DEVNULL)
     assert "the photo on stdin has no name" in error
+    assert "-o - takes one photo" in fails(model, "out", "-o", "-")
     assert "goes alone" in fails(model, "-", source, "-o", "out", stdin=subprocess.DEVNULL)
 
 
@@ -199,28 +207,38 @@ def test_streams(model, folder):
         (["--stroke-scale", "9"], "stroke scale 9 is out of range; it is 0.25"),
         (["--seed", str(2**63)], "out of range"),
         (["--max-size", "0"], "max size 0 is out of range"),
-        (["--max-pixels", "many"], "--max-pixels 'many' is no number of pixels; give 400MP"),
-        (["--max-pixels", "0"], "give 400MP"),
+        (["--max-pixels", "many"], "--max-pixels 'many' is not a number of pixels; write 400MP"),
+        (["--max-pixels", "0"], "write 400MP"),
         (["--quality", "101", "-o", "b.jpg"], "quality 101 is out of range; it is 1 to 100"),
         (["--quality", "80"], "--quality is of JPEG and WebP"),
         (["--format", "bmp"], "'png', 'jpg', 'webp', 'tiff'"),
         (["--format", "jpg"], "--format jpg is not the format of -o b.png; leave it out"),
-        (["--format", "jpg", "-o", "-"], "--format jpg is not the format of -o -"),
         (["-o", "b.gif"], "choose one of .png"),
-        (["-o", "none/b.png"], "does not exist"),
-        (["-o", "-", "--json"], "both want stdout"),
-        (["--threads", "0"], "0 threads"),
+        (["-o", "none/b.png"], "error: none/b.png cannot be written: the folder "),
+        (["--threads", "0"], "not 0"),
     ],
 )
-def test_what_the_user_can_mend_is_one_line(model, folder, arguments, message):
+def test_what_the_user_can_mend_is_one_line(model, folder, arguments, message, refused):
     photo(folder / "a.png")
-    assert message in fails(model, "a.png", "-o", "b.png", *arguments)
+    assert message in refused("style", model, "a.png", "-o", "b.png", *arguments)
     assert files(folder) == ["a.png"]
 
 
-def test_options_are_checked_before_the_model_is_read(folder):
-    error = fails("none.onnx", photo(folder / "a.png"), "-o", "b.png", "--strength", "7")
-    assert "strength 7" in error
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--format", "jpg"], "--format jpg is not the format of -o -"),
+        (["--json"], "both want stdout"),
+    ],
+)
+def test_what_stdout_cannot_take_is_one_line(model, folder, arguments, message):
+    photo(folder / "a.png")
+    assert message in fails(model, "a.png", "-o", "-", *arguments)
+
+
+def test_options_are_checked_before_the_model_is_read(folder, refused):
+    arguments = ("none.onnx", photo(folder / "a.png"), "-o", "b.png", "--strength", "7")
+    assert "strength 7" in refused("style", *arguments)
 
 
 @pytest.mark.parametrize(
@@ -231,10 +249,10 @@ def test_options_are_checked_before_the_model_is_read(folder):
         (b"no photo", "not a picture that can be read"),
     ],
 )
-def test_a_bad_photo_is_one_line(model, folder, content, message):
+def test_a_bad_photo_is_one_line(model, folder, content, message, refused):
     if content is not None:
         (folder / "a.png").write_bytes(content)
-    assert message in fails(model, "a.png", "-o", "b.png")
+    assert message in refused("style", model, "a.png", "-o", "b.png")
     assert not (folder / "b.png").exists()
 
 
@@ -347,6 +365,40 @@ def test_names_that_meet_are_reported_and_the_rest_is_done(model, folder):
     succeeds(model, "in/a.png", "in/../in/a.png", "in/a.png", "-o", "out")
 
 
+def test_names_that_meet_where_case_is_ignored(folder, monkeypatch):
+    probe = folder / "probe.txt"
+    probe.touch()
+    assert photo_jobs._ignores_case(folder / "none") == (folder / "PROBE.TXT").exists()
+    names = ["in/a.png", "other/A.png", "other/b.png"]
+    for name in names:
+        photo(folder / name)
+    worklist = photo_jobs.plan([Path("in"), Path("other")], "out")
+    if not (folder / "PROBE.TXT").exists():
+        assert (len(worklist.jobs), worklist.clashes) == (3, [])
+    monkeypatch.setattr(photo_jobs, "_ignores_case", lambda _: True)
+    worklist = photo_jobs.plan([Path("in"), Path("other")], "out")
+    assert [str(job.photo) for job in worklist.jobs] == [names[0], names[2]]
+    [clash] = worklist.clashes
+    assert (clash["photo"], clash["output"]) == (names[1], str(Path("out", "A.png")))
+    assert "in/a.png and other/A.png would both become" in clash["error"]
+
+
+def test_a_full_disk_ends_a_folder_run_and_what_is_done_is_kept(model, folder, small_disk):
+    for number in range(9):
+        photo(folder / "in" / f"{number}.png", (64, 64), seed=number)  # noise: 12 kB each
+    disk = small_disk(64 * 1024)
+    error = fails(model, "in", "-o", disk)
+    assert re.match(r"error: .*disk/\d.png cannot be written: No space left on device; make", error)
+    done = files(disk)
+    assert 1 <= len(done) < 9
+    for name in done:
+        is_stylised(disk / name, folder / "in" / name)
+    subprocess.run(["mount", "-o", "remount,size=1m", str(disk)], check=True)
+    again = succeeds(model, "in", "-o", disk)
+    assert f"{9 - len(done)} photos, {len(done)} skipped" in again.stdout
+    assert len(files(disk)) == 9
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
@@ -387,7 +439,12 @@ def test_bad_files_do_not_stop_the_rest(model, folder):
     assert len(facts["outputs"]) == 4
     reasons = [failed["error"] for failed in facts["failed"]]
     assert [f"error: {reason}" for reason in reasons] == errors(done.stderr)
-    for words in ("a.jpg is not a picture", "is damaged", "d.PNG is a folder", "No such file"):
+    for words in (
+        "a.jpg is not a picture",
+        "is damaged",
+        "d.PNG cannot be written: it is a folder",
+        "No such file",
+    ):
         assert sum(words in reason for reason in reasons) == 1
     is_stylised("out/sub/b.png", "in/sub/b.png")
     again = tn_run("style", model, "in", "missing.png", "-o", "out")
@@ -401,14 +458,14 @@ def test_bad_files_do_not_stop_the_rest(model, folder):
     [
         (["empty", "-o", "out"], "empty: no photos there; their names end in .avif"),
         (["in", "-o", "in/b.png"], "b.png is a file; several photos go into a folder"),
-        (["in", "-o", "-"], "-o - takes one photo"),
+        (["in", "-o", "b.jpg"], "b.jpg is a name for one picture; name a folder for several"),
         (["in", "-o", "in/b.png/out"], "cannot be made: Not a directory"),
     ],
 )
-def test_folders_that_cannot_be(model, folder, arguments, message):
+def test_folders_that_cannot_be(model, folder, arguments, message, refused):
     photo(folder / "in" / "b.png")
     (folder / "empty").mkdir()
-    assert message in fails(model, *arguments)
+    assert message in refused("style", model, *arguments)
     assert files(folder) == ["in/b.png"]
 
 
@@ -498,7 +555,7 @@ def test_an_interrupted_run_leaves_whole_files_alone(model, folder, name, code):
     process.send_signal(getattr(signal, name))
     stdout, stderr = process.communicate(timeout=60)
     assert (process.returncode, stdout) == (code, "")
-    assert errors(stderr) == (["error: interrupted"] if code == 130 else [])
+    assert stderr == ("interrupted\n" if code == 130 else "")
     assert finished(folder) == files(folder / "out")
     for each in finished(folder):
         is_stylised(folder / "out" / each, folder / "in" / each)

@@ -416,18 +416,21 @@ def test_reducing_does_not_blend_in_what_is_transparent():
     ("options", "message"),
     [
         ({"seed": 2**63}, "seed 9223372036854775808 is out of range"),
-        ({"seed": 1.5}, "seed 1.5 is no integer"),
+        ({"seed": 1.5}, "seed 1.5 is not a whole number"),
         ({"strength": 1.01}, "strength 1.01 is out of range; it is 0 to 1"),
         ({"strength": float("nan")}, "strength nan"),
-        ({"strength": "1"}, "strength '1' is no number"),
+        ({"strength": "1"}, "strength '1' is not a number"),
         ({"stroke_scale": 0.2}, "stroke scale 0.2 is out of range; it is 0.25, .* to 8"),
         ({"stroke_scale": 9}, "stroke scale 9"),
         ({"max_size": 0}, "max size 0 is out of range"),
-        ({"max_size": 99.5}, "max size 99.5 is no integer"),
-        ({"photo": np.zeros((4, 4, 3))}, "a photo of float64"),
-        ({"photo": np.zeros((4, 4), np.uint8)}, "of shape .4, 4. cannot be"),
-        ({"photo": np.zeros((4, 4, 2), np.uint8)}, "give .H, W, 3. or .H, W, 4."),
-        ({"photo": np.zeros((0, 4, 3), np.uint8)}, "of shape .0, 4, 3."),
+        ({"max_size": 99.5}, "max size 99.5 is not a whole number"),
+        ({"photo": np.zeros((4, 4, 3))}, "must be uint8 or uint16, not float64"),
+        (
+            {"photo": np.zeros((4, 4), np.uint8)},
+            "must have the shape .H, W, 3. or .H, W, 4., not .4, 4.",
+        ),
+        ({"photo": np.zeros((4, 4, 2), np.uint8)}, "not .4, 4, 2."),
+        ({"photo": np.zeros((0, 4, 3), np.uint8)}, "not .0, 4, 3."),
     ],
 )
 def test_what_cannot_be_served_says_what_could(plain, options, message):

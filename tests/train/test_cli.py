@@ -1,7 +1,9 @@
 """`tn-train` as a person meets it: real files, real processes."""
 
+import functools
 import shlex
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -24,20 +26,9 @@ TINY = ("--layers", "relu1_1,relu2_1", "--size", "32", "--device", "cpu")
 
 
 @pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Return a function that calls `tn-train` in this process, sparing the import of torch."""
-    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {getattr(signal, name): signal.getsignal(getattr(signal, name)) for name in names}
-
-    def call_it(*arguments: object) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["tn-train", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        return end.value.code, capsys.readouterr().err
-
-    yield call_it
-    for number, handler in before.items():
-        signal.signal(number, handler)
+def call(in_process):
+    """Return a function that calls `tn-train` in this process."""
+    return functools.partial(in_process, "tn-train", main)
 
 
 def test_a_run_makes_its_files(picture: Path, tmp_path: Path):
@@ -265,8 +256,31 @@ def test_what_a_user_can_mend_is_one_line(case: str, tmp_path: Path, call):
 def test_a_folder_that_takes_no_files_is_noticed_at_once(picture: Path, call):
     code, stderr = call("texture", picture, "-o", "/proc/a.pt", *TINY)
     assert code == 2
-    assert stderr.startswith("error: /proc/a.pt cannot be written there: ")
+    assert stderr.startswith("error: /proc/a.pt cannot be written: ")
     assert stderr.count("\n") == 1
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(
+    picture: Path, tmp_path: Path, call, small_disk, monkeypatch
+):
+    monkeypatch.setattr("tn_train.outputs.EVERY", 0.0)  # saved at every evaluation
+    monkeypatch.setattr(Budget, "evaluations", 5)
+    arguments = ("texture", picture, "--steps", 5, *TINY)
+    assert call(*arguments, "-o", tmp_path / "a.pt")[0] == 0
+    disk = small_disk((tmp_path / "a.pt").stat().st_size * 3 // 2)  # room for one, not for two
+    out = disk / "a.pt"
+    code, stderr = call(*arguments, "-o", out)
+    assert code == 2
+    lines = stderr.splitlines()
+    assert lines.count(f"{out}: No space left on device; training goes on") == 1
+    assert lines[-1] == f"error: {out}: No space left on device"
+    assert 0 < checkpoints.load(out).steps < 5
+    assert not [path for path in disk.iterdir() if path.name.startswith(".partial")]
+
+    subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
+    code, stderr = call("texture", picture, "-o", out, "--resume", "--device", "cpu")
+    assert code == 0, stderr
+    assert checkpoints.load(out).steps == 5
 
 
 def test_resume_refuses_another_picture_and_other_options(picture: Path, tmp_path: Path, call):

@@ -21,7 +21,8 @@ pytestmark = [
 TN_EXPORT = "import sys; sys.argv[0] = 'tn-export'; from tn_export.cli import main; main()"
 TIMES = 20
 OFTEN = (
-    "import tn_train.loop, tn_train.outputs as o; tn_train.loop.EVALUATE_EVERY = 4; o.EVERY = 0.0\n"
+    "import tn_train.outputs as o; o.EVERY = 0.0\n"
+    "from tn_train.config import Budget; Budget.evaluations = 4\n"
 )
 STEPS = ["--steps", "12", "--size", "48", "--layers", "relu1_1", "--device", "cpu"]
 

@@ -1,6 +1,6 @@
 """`tn-train style` as a person meets it."""
 
-import sys
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -28,16 +28,9 @@ def photos(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+def call(in_process):
     """Return a function that calls `tn-train style` in this process: exit code, stderr."""
-
-    def call_it(*arguments: object) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["tn-train", "style", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        return end.value.code, capsys.readouterr().err
-
-    return call_it
+    return functools.partial(in_process, "tn-train", main, "style")
 
 
 def test_a_style_from_painting_to_photo(picture: Path, photos: Path, tmp_path: Path, call):
@@ -96,7 +89,7 @@ def test_styles_have_names_that_a_blend_can_have(name, picture: Path, tmp_path: 
         (("--content", "nowhere"), "nowhere"),
         (("--content-weight", "-1"), "the weight of content is -1.0"),
         (("--variation-weight", "nan"), "the weight of variation is nan"),
-        (("--layers", "relu1_1=heavy"), "'heavy' is no weight"),
+        (("--layers", "relu1_1=heavy"), "'heavy' is not a weight"),
         (("--layers", "relu1_1=-2"), "the weight of relu1_1 is -2.0"),
         (("--layers", "relu9_1"), "its layers are"),
         (("--preset", "best"), "choose from instance, paper"),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tn_runtime.console import note, result, run
+from tn_runtime.console import busy, note, result, run
 from tn_runtime.errors import RequestError
 from tn_runtime.version import __version__
 from tn_train.config import PRESETS, Budget, Crop, Kind
@@ -180,8 +180,9 @@ def base(
     run: RunOptions,
 ) -> None:
     """Train a base on many paintings, for hours; new styles start from it."""
-    from tn_train.collection import read_collection
-    from tn_train.plan import Options
+    with busy("loading PyTorch ..."):
+        from tn_train.collection import read_collection
+        from tn_train.plan import Options
 
     collection = read_collection(pictures_list, pictures)
     options = Options(
@@ -196,7 +197,8 @@ def base(
 
 
 def _train(asked: PictureOptions, layers: str | None, **more: Any) -> None:  # noqa: ANN401 - of Options
-    from tn_train.plan import Options
+    with busy("loading PyTorch ..."):
+        from tn_train.plan import Options
 
     names, weights = _layers(layers)
     options = Options(
@@ -364,7 +366,7 @@ def _budget(steps: int | None, minutes: float | None) -> Budget | None:
     if steps is None and minutes is None:
         return None
     if minutes is not None and not 0 < minutes < math.inf:
-        raise RequestError(f"--minutes {minutes} is no time to train: give a positive number")
+        raise RequestError(f"--minutes {minutes} is not a length of time: give a positive number")
     return Budget(steps, minutes)
 
 
@@ -382,7 +384,7 @@ def _weight(text: str) -> float:
         return float(text)
     except ValueError as error:
         raise RequestError(
-            f"--layers: {text!r} is no weight; write NAME=WEIGHT as in relu4_1=2"
+            f"--layers: {text!r} is not a weight; write NAME=WEIGHT as in relu4_1=2"
         ) from error
 
 

@@ -47,7 +47,7 @@ class GeneratorConfig:
 
     @property
     def kind(self) -> Kind:
-        """What such a generator makes."""
+        """The kind of pictures that it makes."""
         return "style" if self.content_channels else "texture"
 
     @property
@@ -92,8 +92,8 @@ class TrainingConfig:
     size: int = 256
     """Longest side of the exemplar, pixels; smaller exemplars keep their size."""
     stages: tuple[Stage, ...] = (Stage(0.15, 128, 2), Stage(0.85, 256, 1))
-    """Small samples find the way; a large one need not hold everything that the exemplar holds.
-    Small batches, as many steps count for more than calm ones."""
+    """Training starts with small samples because they are cheap. Batches are small because more
+    steps gain more than less noise in the gradient."""
     learning_rate: float = 0.015
     """Decayed by a cosine to 2%. Adam's is 0.02 in the presets that have it; the authors' 0.1 gave
     a worse loss in equal time."""
@@ -156,7 +156,9 @@ class Crop:
         match = re.fullmatch(r"(\d{1,9}),(\d{1,9}),(\d{1,9})x(\d{1,9})", text.strip())
         crop = cls(*map(int, match.groups())) if match else None
         if crop is None or crop.width == 0 or crop.height == 0:
-            raise RequestError(f"crop {text!r} is no region: write X,Y,WxH, such as 100,50,300x200")
+            raise RequestError(
+                f"crop {text!r} is not a region: write X,Y,WxH, such as 100,50,300x200"
+            )
         return crop
 
     def __str__(self) -> str:
@@ -173,7 +175,7 @@ class Budget:
 
     steps: int | None = None
     minutes: float | None = 10.0
-    """Heeded where `steps` is None."""
+    """Used if `steps` is None."""
 
     @property
     def evaluations(self) -> int:

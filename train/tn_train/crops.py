@@ -87,7 +87,7 @@ class Drawn:
 
 
 class Crops:
-    """All batches there are, by number."""
+    """All batches, by number."""
 
     def __init__(self, paths: tuple[Path, ...], seed: int, sample: int, batch: int) -> None:
         self.paths = paths

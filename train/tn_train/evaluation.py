@@ -1,4 +1,4 @@
-"""What the evaluations of all tasks share: they measure what the exported model will do."""
+"""Common parts of all evaluations, which measure what the exported model will do."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,9 +11,9 @@ from tn_train.generator import Generator
 SEED = 2016
 """The same for all runs, so that their losses can be compared."""
 CALIBRATION_BATCHES = 8
-"""With fewer, chance decides about the loss: the same weights and samples (dead_leaves) had 0.45 by
-the statistics of one draw of two batches of 2 x 128 px, 0.32 by those of three others, and 0.31 to
-0.33 by those of eight of 256 px."""
+"""With fewer batches the loss depends on chance: the same weights and samples (dead_leaves) had
+0.45 by the statistics of one draw of two batches of 2 x 128 px, 0.32 by those of three others, and
+0.31 to 0.33 by those of eight of 256 px."""
 
 
 @torch.no_grad()

@@ -22,16 +22,16 @@ from tn_train.interrupt import Interrupted, deferred
 from tn_train.optimizer import Optimizer
 
 WARM_UP = 8
-"""Steps until the learning rate is whole: Adam's first step moves every weight by all of it."""
+"""Steps of warm-up: Adam's first step moves every weight by the full learning rate."""
 FLOOR = 0.02
-"""Where the cosine ends, of the learning rate."""
+"""Share of the learning rate at which the cosine ends."""
 LARGEST_GRADIENT = 1.0
 """Norm of the gradient, at most, in a run of several styles; most gradients are larger, and so all
 paintings pull alike."""
 DIVERGED = 10.0
-"""Times the best loss, the untrained generator's included: more counts as a divergence."""
+"""A loss so many times the best one, the untrained generator's included, is a divergence."""
 BACKOFF = 0.25
-"""The learning rate after a divergence, of that before."""
+"""Factor of the learning rate after a divergence."""
 MAX_DIVERGENCES = 5
 
 
@@ -47,7 +47,7 @@ class Losses:
 
 @dataclass(frozen=True)
 class Moment:
-    """Where in a run a step is."""
+    """The position of a step in a run."""
 
     step: int
     """Steps done before it."""
@@ -68,7 +68,7 @@ class Evaluation:
 
 
 class Task(Protocol):
-    """What is trained: the one thing that differs between kinds of generators."""
+    """The part of training that differs between kinds of generators."""
 
     def losses(self, generator: Generator, rng: torch.Generator, moment: Moment) -> Losses:
         """Return the losses of a new batch; all randomness comes from `rng` and the moment."""
@@ -82,7 +82,7 @@ class Task(Protocol):
 
 @dataclass(frozen=True)
 class Event:
-    """One step, done."""
+    """A finished step."""
 
     step: int
     loss: float
@@ -120,7 +120,7 @@ class Run:
         self.generator = generator.to(device)
         self.generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # untyped
         self.averaged = copy.deepcopy(self.generator)
-        """What is evaluated and kept: the exponential average of the weights over the steps."""
+        """The exponential average of the weights over the steps, which is evaluated and kept."""
         self.optimizer = Optimizer(self.generator, training.learning_rate, training.optimizer)
         self.rng = torch.Generator().manual_seed(training.seed)
         self.step = checkpoint.steps
@@ -128,8 +128,8 @@ class Run:
         self.history = list(checkpoint.history)
         self.kept_loss = checkpoint.loss
         self.kept = checkpoint.weights
-        """Weights of the last evaluation. Of many noisy evaluations the best is the luckiest: to
-        keep its weights would lose the gain of the last, small steps."""
+        """Weights of the last evaluation. The best of many noisy evaluations is partly luck;
+        keeping its weights would lose the gain of the last, small steps."""
         self.divergences = 0
         self.good = self.snapshot()
         """State at the last evaluation, which a divergence goes back to."""

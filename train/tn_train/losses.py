@@ -192,7 +192,7 @@ class TextureLoss(nn.Module):
         return self.compare(self.descriptor(pictures))
 
     def compare(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the loss of each layer, of what the descriptor makes of pictures."""
+        """Return the loss of each layer, from features of the descriptor."""
         return {name: layer(features[name]) for name, layer in self.layers.items()}
 
 

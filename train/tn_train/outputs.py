@@ -15,7 +15,7 @@ from tn_train import checkpoint as checkpoints
 from tn_train.loop import Event, Run
 from tn_train.preview import SOFTWARE, write_preview
 
-# It would speak on stderr, while it is imported, where it cannot write below the home folder.
+# On import it logs to stderr if it cannot write below the home folder.
 logging.getLogger("matplotlib").addHandler(logging.NullHandler())
 
 EVERY = 10.0
@@ -37,7 +37,7 @@ class Outputs:
         self.troubled: set[Path] = set()
 
     def check(self, exemplars: Sequence[Path]) -> None:
-        """Refuse, before the first step, names that cannot be, and pictures that are not ours.
+        """Refuse, before the first step, names that are too long and pictures that are not ours.
 
         Raises:
             RequestError: one of these.
@@ -55,8 +55,8 @@ class Outputs:
     def update(self, event: Event) -> None:
         """Note the samples of the weights that are kept; save, if the last time is long ago.
 
-        What cannot be written is no reason to stop: a viewer may hold the file, or the disk be full
-        for a while. It is said once.
+        A failed write does not stop the run: a viewer may hold the file, or the disk may be full
+        for a while. One line says so, once.
         """
         if event.evaluation is None:
             return
@@ -102,7 +102,7 @@ class Outputs:
         """Write a file; say in one line, once for each, that it cannot be written."""
         try:
             write()
-        except Exception as error:  # a plotting library fails in every way there is
+        except Exception as error:  # a plotting library raises errors of every kind
             if path not in self.troubled:
                 reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
                 words = reason if str(path) in reason else f"{path}: {reason}"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PACKAGED = Path(__file__).parent / "data" / "photos"
 OF_A_RUN = (".preview.png", ".loss.png")
-"""Ends of names of pictures that tn-train writes beside NAME.pt."""
+"""Endings of the pictures that tn-train writes beside NAME.pt."""
 MOST_HELD_OUT = 4
 FEWEST_TO_SPLIT = 4
 """With fewer photos all of them serve both training and evaluation."""
@@ -29,11 +29,11 @@ FEWEST_TO_SPLIT = 4
 
 @dataclass(frozen=True)
 class Content:
-    """Facts about photos, by which a run that goes on knows them again."""
+    """Facts by which a resumed run recognises its photos."""
 
     count: int
     sha256: str
-    """Over names and sizes of the files, sorted: reading 80,000 photos would take minutes."""
+    """Hash of the sorted names and sizes; reading 80,000 photos would take minutes."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Photos:
 
     @property
     def training(self) -> tuple[Path, ...]:
-        """All others; where there are fewer than four photos, the same."""
+        """The photos for training: all others, or all if there are fewer than four."""
         held_out = set(self.held_out)
         others = tuple(path for path in self.paths if path not in held_out)
         return others or self.paths
@@ -69,7 +69,7 @@ class Photos:
 def find(folder: Path | None) -> Photos:
     """Find all pictures below a folder, or the packaged ones; their headers alone are read.
 
-    What is hidden is left out, and so is what has no suffix of a picture. Links are followed; a
+    Hidden files and files without the suffix of a picture are left out. Links are followed; a
     folder that several links lead to counts once.
 
     Raises:
@@ -208,8 +208,8 @@ def _size(path: Path) -> int:
         status = path.stat()
     except OSError as error:
         raise PictureError(f"{path} cannot be read: {error.strerror or error}") from error
-    if not stat.S_ISREG(status.st_mode):  # to open a pipe would wait for ever
-        raise PictureError(f"{path} is no file; take it away")
+    if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+        raise PictureError(f"{path} is not a regular file; remove it")
     check_readable(path)
     return status.st_size
 

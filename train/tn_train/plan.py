@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from tn_runtime.errors import CheckpointError, RequestError
+from tn_runtime.files import check_writable
 from tn_runtime.spec import Exemplar
 from tn_train import base
 from tn_train import checkpoint as checkpoints
@@ -102,18 +102,12 @@ def load_descriptor(checkpoint: Checkpoint, vgg19_file: Path | None) -> Descript
 def _check_output(options: Options) -> None:
     path = options.output
     if path.suffix != ".pt" or path.is_dir():
-        raise RequestError(f"{path} is no name for a checkpoint: end it in .pt")
-    if not path.parent.is_dir():
-        raise RequestError(f"{path}: the folder {path.parent} does not exist, create it first")
+        raise RequestError(f"{path} is not a name for a checkpoint: end it in .pt")
     if path.exists() and not options.resume:
         raise RequestError(
             f"{path} exists: go on with it (--resume), choose another name, or delete it"
         )
-    try:
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass  # what cannot be written at all shows now, not at the end of the training
-    except OSError as error:
-        raise RequestError(f"{path} cannot be written there: {error.strerror or error}") from error
+    check_writable(path)
 
 
 def _described(training: TrainingConfig, kind: Kind) -> tuple[str, ...]:

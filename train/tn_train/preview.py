@@ -10,11 +10,11 @@ from tn_runtime.pixels import Pixels, from_unit
 from tn_runtime.version import __version__
 
 SOFTWARE = "texture-networks"
-"""What the text begins with that says who made a picture."""
+"""Start of the text that names the maker of a picture."""
 
 
 def made_by() -> str:
-    """Return the text by which pictures beside a checkpoint are known again."""
+    """Return the text by which tn-train recognises its own pictures."""
     return f"{SOFTWARE} {__version__}"
 
 

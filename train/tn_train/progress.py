@@ -1,4 +1,4 @@
-"""What a person sees of a run: a bar on a terminal, plain lines elsewhere. All on stderr."""
+"""The display of a run: a bar on a terminal, plain lines elsewhere, all on stderr."""
 
 import math
 import sys
@@ -18,7 +18,7 @@ EVERY = 10.0
 
 @contextmanager
 def shown() -> Iterator[Callable[[Event], None]]:
-    """Yield what shows the steps, the way that suits stderr."""
+    """Yield a function that shows a step: as a bar on a terminal, as a line elsewhere."""
     if not sys.stderr.isatty():
         yield _Lines()
         return

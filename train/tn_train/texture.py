@@ -1,4 +1,4 @@
-"""What a texture generator is trained on: samples from noise against the exemplar's statistics."""
+"""The task of textures: samples from noise against the exemplar's statistics."""
 
 import torch
 from torch import Tensor

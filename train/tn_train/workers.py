@@ -33,7 +33,7 @@ _running: set[multiprocessing.process.BaseProcess] = set()
 
 @dataclass(frozen=True)
 class Failed:
-    """An answer that says why there is none."""
+    """An answer with the reason of a failure."""
 
     reason: str
 
@@ -41,7 +41,7 @@ class Failed:
 def made_ahead(
     make: Callable[[int], T], numbers: Iterable[int], workers: int
 ) -> Generator[T, None, None]:
-    """Make what belongs to each number, in their order.
+    """Call `make` with each number; yield the results in order.
 
     Args:
         make: can be pickled; each process has a copy.
@@ -91,7 +91,7 @@ def _started(make: Callable[[int], Any]) -> Iterator[Connection]:
 
 
 def _ask(connection: Connection, number: int) -> None:
-    with contextlib.suppress(OSError):  # it is gone, which the answer tells
+    with contextlib.suppress(OSError):  # the process is gone; `_answer` says so
         connection.send(number)
 
 
@@ -121,7 +121,7 @@ def _serve(connection: Connection, make: Callable[[int], Any]) -> None:
             number = connection.recv()
             try:
                 answer = make(number)
-            except Exception as error:  # it is told where there is somebody to read it
+            except Exception as error:  # the main process reports it
                 answer = Failed(f"{type(error).__name__}: {error}")
             connection.send(answer)
 

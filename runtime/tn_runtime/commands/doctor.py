@@ -21,9 +21,9 @@ class ProviderReport:
 
     name: str
     works: bool | None
-    """None: not tried, since no model is there to try it with."""
+    """None: not tried, because there is no model to try it with."""
     reason: str
-    """What proves it, or what stops it."""
+    """The proof that it works, or the obstacle."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def _try(provider: Literal["cuda", "cpu"], model: Path | None) -> ProviderReport
 
 
 def _look(provider: Literal["cuda", "cpu"]) -> ProviderReport:
-    """Without a model an obstacle may be found, but nothing is proven."""
+    """Look for an obstacle; nothing is proven without a model."""
     providers.onnxruntime()
     obstacle = providers.cuda().obstacle if provider == "cuda" else None
     if obstacle is not None:

@@ -1,4 +1,4 @@
-"""tn-run info: what a model file says about itself."""
+"""tn-run info: the facts in a model file."""
 
 import dataclasses
 import json
@@ -11,13 +11,16 @@ from tn_runtime.commands.options import JsonOption, ModelArgument
 
 
 def info(model: ModelArgument, json_: JsonOption = False) -> None:
-    """Show what a model file says about itself."""
+    """Show the facts in a model file: network, exemplar, training, proof."""
     facts = describe(model)
     if json_:
         console.result(json.dumps(facts))
         return
-    for key, value in flatten(facts):
-        console.result(f"{key:32} {value}".rstrip())
+    rows = {key: shown(value) for key, value in flatten(facts)}
+    width = max(map(len, rows)) + 2
+    for key, text in rows.items():
+        if text:
+            console.result(f"{key:{width}}{text}")
 
 
 def describe(model: str | Path) -> dict[str, Any]:
@@ -43,7 +46,12 @@ def flatten(facts: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
             yield from flatten(value, f"{prefix}{key}.")
         elif isinstance(value, list | tuple) and value and isinstance(value[0], dict):
             yield from flatten({str(n): each for n, each in enumerate(value, 1)}, f"{prefix}{key}.")
-        elif isinstance(value, list | tuple):
-            yield prefix + key, ", ".join(map(str, value))
         else:
             yield prefix + key, value
+
+
+def shown(value: Any) -> str:  # noqa: ANN401 - whatever JSON holds
+    """Return a value as people read it, numbers with four digits."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(shown, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""tn-run models: the models that have a name."""
+"""tn-run models: the models that come with the package."""
 
 import json
 from collections.abc import Iterator

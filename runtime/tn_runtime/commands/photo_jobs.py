@@ -1,6 +1,8 @@
-"""Which photos to stylise, and under which name each of them is written."""
+"""The photos of a command, and the output of each."""
 
+import contextlib
 import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +10,7 @@ from typing import NoReturn
 
 from tn_runtime.console import STDIN, STDOUT
 from tn_runtime.errors import PictureError, RequestError
-from tn_runtime.files import check_name
+from tn_runtime.files import check_inputs_stay, check_name
 from tn_runtime.pictures import FORMATS, SUFFIXES
 
 
@@ -28,7 +30,7 @@ class Worklist:
     into_folder: bool
     """Each output has its photo's name, below one folder; else there is one file."""
     clashes: list[dict[str, str]] = field(default_factory=list)
-    """Photos that are left out: `photo`, `output` and `error`, why."""
+    """Photos that are left out: `photo`, `output` and `error`, the reason."""
 
 
 def plan(photos: Sequence[Path], destination: str, suffix: str | None = None) -> Worklist:
@@ -37,8 +39,8 @@ def plan(photos: Sequence[Path], destination: str, suffix: str | None = None) ->
     Args:
         photos: files, folders, which are searched, and `-` for stdin.
         destination: a file for one photo, `-` for stdout, or a folder.
-        suffix: of all outputs; None keeps a photo's own in a folder, or .png where that cannot be
-            written.
+        suffix: of all outputs; with None each output in a folder has its photo's suffix, or .png if
+        that format cannot be written.
 
     Raises:
         RequestError: photos and outputs that do not fit together.
@@ -57,6 +59,8 @@ def plan(photos: Sequence[Path], destination: str, suffix: str | None = None) ->
         raise RequestError(f"the photo on stdin has no name; name a file, as in {output / 'a.png'}")
     if output.exists() and not output.is_dir():
         raise RequestError(f"{output} is a file; several photos go into a folder, name one")
+    if one_file and output.suffix.lower() in FORMATS:
+        raise RequestError(f"{output} is a name for one picture; name a folder for several")
     found = {(_real(photo), below): photo for photo, below in _found(photos, output)}
     if not found:
         raise RequestError(
@@ -77,8 +81,8 @@ def _alone(photo: Path, output: Path, suffix: str | None) -> PhotoJob:
     own = ".png" if output == STDOUT else output.suffix.lower()
     if suffix is not None and FORMATS.get(own) != FORMATS[suffix]:
         raise RequestError(f"--format {suffix[1:]} is not the format of -o {output}; leave it out")
-    if output != STDOUT and photo != STDIN and _real(output) == _real(photo):
-        raise RequestError(f"{output} is the photo itself; name another output")
+    if output != STDOUT and photo != STDIN:
+        check_inputs_stay(output, photo)
     return PhotoJob(photo, output)
 
 
@@ -118,7 +122,7 @@ def _renamed(below: Path, suffix: str | None) -> Path:
 
 
 def _check(jobs: list[PhotoJob], folders: list[Path], output: Path) -> None:
-    """Refuse outputs that this or the next run would take for photos."""
+    """Refuse outputs that this run or the next one would take for photos."""
     searched = [folder for folder in folders if not _is_below(output, folder)]
     photos = {_real(job.photo) for job in jobs}
     for job in jobs:
@@ -131,8 +135,10 @@ def _check(jobs: list[PhotoJob], folders: list[Path], output: Path) -> None:
 def _without_clashes(
     jobs: list[PhotoJob], output: Path
 ) -> tuple[list[PhotoJob], list[dict[str, str]]]:
-    """Set aside photos whose output is that of another, which may have the name by its suffix."""
-    fold = str.casefold if _ignores_case(output) else str
+    """Set aside photos with the same output as another; the one with the same suffix keeps it."""
+    names = {_real(job.output) for job in jobs}
+    same = len({name.casefold() for name in names}) < len(names)
+    fold = str.casefold if same and _ignores_case(output) else str
     taken: dict[str, Path] = {}
     clashes = []
     for job in sorted(jobs, key=lambda job: job.photo.suffix != job.output.suffix):
@@ -151,12 +157,12 @@ def _without_clashes(
 
 
 def _ignores_case(folder: Path) -> bool:
-    """Tell whether names that differ in their case alone are one name there."""
+    """Tell whether names that differ only in upper and lower case are one name there."""
     while not folder.exists():
         folder = folder.parent
-    for each in (folder.resolve(), *folder.resolve().parents):
-        if (other := each.with_name(each.name.swapcase())) != each:
-            return other.exists() and other.samefile(each)
+    with contextlib.suppress(OSError), tempfile.NamedTemporaryFile(dir=folder) as file:
+        name = Path(file.name).name
+        return (folder / name.swapcase()).exists()
     return False
 
 
@@ -165,5 +171,5 @@ def _is_below(path: Path, folder: Path) -> bool:
 
 
 def _real(path: Path) -> str:
-    """Return what is the same for two names of one place."""
+    """Return one text for all names of one place."""
     return os.path.normcase(os.path.realpath(path))

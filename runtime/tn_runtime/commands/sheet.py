@@ -13,7 +13,7 @@ from tn_runtime.synthesis import Progress, bands
 
 
 def sheet_size(count: int, height: int, width: int) -> tuple[int, int]:
-    """Return (height, width) of the sheet of so many pictures, as square in number as can be."""
+    """Return (height, width) of a sheet with about as many rows as columns."""
     columns = _columns(count)
     rows = -(-count // columns)
     return rows * (height + GAP) - GAP, columns * (width + GAP) - GAP

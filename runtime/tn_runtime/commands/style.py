@@ -1,4 +1,4 @@
-"""tn-run style: what it is asked for, and what it says.
+"""tn-run style: its options and its report.
 
 Heavy imports stay inside the command, so that --help answers at once.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FormatChoice = Literal["png", "jpg", "webp", "tiff"]
 
 NAMED = 3
-"""So many of the photos that failed are named again at the end."""
+"""How many of the failed photos are named again at the end."""
 
 
 def style(
@@ -59,7 +59,9 @@ def style(
             help="Seed of the noise, in models that take one. [default: 0]", show_default=False
         ),
     ] = None,
-    strength: Annotated[float, typer.Option(help="From 0, the photo, to 1, the painting.")] = 1.0,
+    strength: Annotated[
+        float, typer.Option(help="0 keeps the photo, 1 is the full painting.")
+    ] = 1.0,
     keep_colors: Annotated[
         bool, typer.Option("--keep-colors", help="Keep the photo's colours, change its luma.")
     ] = False,
@@ -88,8 +90,8 @@ def style(
 ) -> None:
     """Stylise photos of any size: one, several, or all in a folder and below it.
 
-    In an output folder, pictures that are there already are skipped, so that an interrupted run
-    can be started again; an output file is replaced.
+    A picture that already exists in an output folder is skipped, so that an interrupted run can be
+    started again; a single output file is replaced.
     """
     check_streams(photos, output, json_)
 
@@ -117,18 +119,18 @@ def style(
     elif loaded.spec.takes_style:
         first, count = loaded.spec.styles[0], len(loaded.spec.styles)
         console.note(f"paints in {first!r}, the first of {count} styles; --blend takes others")
-    console.announce(loaded, provider)
     if seed is not None and not loaded.spec.takes_seed:
         console.note(f"{loaded.spec.name} takes no noise: --seed {seed} has no effect")
     started = time.perf_counter()
     outcome = run(job, loaded)
     report(loaded, job, outcome, output, time.perf_counter() - started, json_)
+    console.announce(loaded, provider)
     if outcome.failed:
         raise typer.Exit(console.SOME_FAILED)
 
 
 def check_streams(photos: list[str], output: str, as_json: bool) -> None:
-    """Refuse terminals where pictures should be, and two things on one stream.
+    """Refuse to read or write a picture on a terminal, and two things on one stream.
 
     Raises:
         RequestError: one of these.
@@ -188,7 +190,7 @@ def parse_pixels(text: str) -> int:
     """
     match = re.fullmatch(r"0*([1-9]\d{0,11})(MP)?", text, re.IGNORECASE)
     if match is None:
-        raise RequestError(f"--max-pixels {text!r} is no number of pixels; give 400MP or 400000000")
+        raise RequestError(f"--max-pixels {text!r} is not a number of pixels; write 400MP")
     return int(match[1]) * (10**6 if match[2] else 1)
 
 
@@ -214,7 +216,7 @@ def report(
 
 
 def summary(outcome: "Outcome") -> str:
-    """Say in a few words what became of the photos."""
+    """Return the outcome in a few words."""
     count = len(outcome.made)
     parts = [f"{count} photo" if count == 1 else f"{count} photos"]
     if outcome.skipped:

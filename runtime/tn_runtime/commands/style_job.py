@@ -1,4 +1,4 @@
-"""Photos stylised one after the other: what is there is skipped, what is broken is reported."""
+"""The work of `tn-run style`: finished photos are skipped, broken ones are reported."""
 
 import dataclasses
 import functools
@@ -16,6 +16,7 @@ from tn_runtime import console
 from tn_runtime.commands.photo_jobs import PhotoJob, Worklist
 from tn_runtime.console import STDIN, STDOUT
 from tn_runtime.errors import PictureError, RequestError, TextureNetworksError
+from tn_runtime.files import check_writable, disk_is_full
 from tn_runtime.masks import check_grey
 from tn_runtime.pictures import (
     FORMATS,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 
 AT_ONCE = 2
-"""Photos under way at a time."""
+"""How many photos are in work at a time."""
 
 
 @dataclass
@@ -76,7 +77,7 @@ class StyleJob:
     """By the name of the style."""
 
     def check(self) -> None:
-        """Refuse what cannot be done, before anything is loaded.
+        """Refuse wrong requests before anything is loaded.
 
         Raises:
             RequestError: an option out of range, or one that has no effect.
@@ -87,6 +88,7 @@ class StyleJob:
             raise RequestError(f"quality {self.quality} is out of range; it is 1 to 100")
         outputs = [task.output for task in self.worklist.jobs]
         if not self.worklist.into_folder and outputs != [STDOUT]:
+            check_writable(outputs[0])
             check_output(outputs[0], 1, 1)
         if self.quality is not None and outputs and not any(map(_is_lossy, outputs)):
             raise RequestError(f"--quality is of JPEG and WebP; leave it out for -o {outputs[0]}")
@@ -130,7 +132,7 @@ def read_masks(paths: Mapping[str, Path], max_pixels: int | None) -> dict[str, M
 def run(job: StyleJob, model: Model) -> Outcome:
     """Stylise each photo; one of several that fails does not stop the rest.
 
-    Two photos are under way at a time: while one is decoded or encoded, the network has the other.
+    Two photos are in work at a time: the network paints one while the other is decoded or encoded.
 
     Raises:
         TextureNetworksError: the only photo failed.
@@ -141,7 +143,9 @@ def run(job: StyleJob, model: Model) -> Outcome:
         console.note_error(clash["error"])
     jobs = job.worklist.jobs
     with console.bars() as bars:
-        overall = bars.add_task("photos", total=len(jobs), visible=len(jobs) > 1)
+        overall = bars.add_task(
+            f"photos on {model.provider.upper()}", total=len(jobs), visible=len(jobs) > 1
+        )
         attempt = functools.partial(_attempt, job, model, bars)
         for task, result in zip(jobs, _each(attempt, jobs), strict=True):
             if result == "made":
@@ -151,6 +155,10 @@ def run(job: StyleJob, model: Model) -> Outcome:
             elif isinstance(result, Exception):
                 if len(jobs) == 1 and not job.worklist.clashes:
                     raise result
+                if disk_is_full(result):  # all others would fail, too
+                    raise PictureError(
+                        f"{result}; make room and start again, what is done is kept"
+                    ) from result
                 reason = str(result) or "out of memory"
                 console.note_error(reason)
                 failed = {"photo": str(task.photo), "output": str(task.output), "error": reason}
@@ -164,7 +172,7 @@ Attempt = Callable[[PhotoJob, threading.Event], Result]
 
 
 def _each(attempt: Attempt, jobs: Sequence[PhotoJob]) -> Iterator[Result]:
-    """Yield what became of each, in order; whatever stops the loop stops those under way."""
+    """Yield the outcome of each photo, in order; an exception stops the photos in work."""
     stop = threading.Event()
     with ThreadPoolExecutor(AT_ONCE) as threads:
         waiting = deque(threads.submit(attempt, task, stop) for task in jobs)
@@ -180,7 +188,7 @@ def _each(attempt: Attempt, jobs: Sequence[PhotoJob]) -> Iterator[Result]:
 def _attempt(
     job: StyleJob, model: Model, bars: "Bars", task: PhotoJob, stop: threading.Event
 ) -> Result:
-    """Stylise one photo; return what became of it."""
+    """Stylise one photo; return the outcome."""
     if job.worklist.into_folder and not job.overwrite and task.output.exists():
         return "skipped"
     tiles = bars.add_task(task.photo.name, total=None)
@@ -233,7 +241,7 @@ def stylize_file(job: StyleJob, model: Model, task: PhotoJob, progress: Progress
 
 
 def provenance(job: StyleJob, model: Model, name: str, sha256: str) -> dict[str, str]:
-    """Return what the picture keeps, enough to make it again."""
+    """Return the texts kept in the picture, which suffice to make it again."""
     options = job.options
     seed = {"Seed": str(options.seed)} if model.spec.takes_seed else {}
     blend = ",".join(f"{style}={share}" for style, share in model.shares.items())

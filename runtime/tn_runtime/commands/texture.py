@@ -1,4 +1,4 @@
-"""tn-run texture: its options, and what it reports.
+"""tn-run texture: its options and its report.
 
 Heavy imports stay inside the command, so that --help answers at once.
 """
@@ -88,10 +88,10 @@ def texture(
         console.note(f"no model is named: takes {DEFAULT_MODEL}; tn-run models lists all")
     loaded = load(model or DEFAULT_MODEL, provider, threads)
     job.check_model(loaded)
-    console.announce(loaded, provider)
     started = time.perf_counter()
     outcome = run(job, loaded)
     report(loaded, job, outcome, time.perf_counter() - started, json_)
+    console.announce(loaded, provider)
     if outcome.failed:
         raise typer.Exit(console.SOME_FAILED)
 
@@ -104,7 +104,7 @@ def parse_size(text: str) -> tuple[int, int]:
     """
     match = re.fullmatch(r"(\d{1,18})(?:[xX×](\d{1,18}))?", text)
     if match is None:
-        raise RequestError(f"--size {text!r} is no size; give WxH as in 1024x512, or N for NxN")
+        raise RequestError(f"--size {text!r} is not a size; give WxH as in 1024x512, or N for NxN")
     width = int(match[1])
     return (int(match[2]) if match[2] else width), width
 
@@ -117,7 +117,7 @@ def parse_seeds(text: str) -> range:
     """
     match = re.fullmatch(r"(-?\d{1,20})(?:\.\.(-?\d{1,20}))?", text)
     if match is None:
-        raise RequestError(f"--seed {text!r} is no seed; give a number, or a range as in 1..9")
+        raise RequestError(f"--seed {text!r} is not a seed; give a number, or a range as in 1..9")
     first = int(match[1])
     last = int(match[2]) if match[2] else first
     if last < first:
@@ -137,7 +137,7 @@ def parse_origin(text: str) -> tuple[int, int]:
     """
     match = re.fullmatch(r"(-?\d{1,20}),(-?\d{1,20})", text)
     if match is None:
-        raise RequestError(f"--origin {text!r} is no place; give X,Y as in -300,1000000000")
+        raise RequestError(f"--origin {text!r} is not a position; give X,Y as in -300,1000000000")
     return int(match[2]), int(match[1])
 
 

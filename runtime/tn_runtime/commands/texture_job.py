@@ -1,4 +1,4 @@
-"""Textures made one after the other; one of several that fails is reported."""
+"""The work of `tn-run texture`: if one of several pictures fails, the rest is made."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +7,7 @@ from tn_runtime import console
 from tn_runtime.commands.sheet import sheet_bands, sheet_size
 from tn_runtime.console import STDOUT
 from tn_runtime.errors import RequestError, TextureNetworksError
+from tn_runtime.files import check_writable, disk_is_full
 from tn_runtime.pictures import Rows, check_output, save
 from tn_runtime.requests import check_request
 from tn_runtime.session import Model
@@ -39,7 +40,7 @@ class TextureJob:
     """(y, x), pixels."""
 
     def check(self) -> None:
-        """Refuse what cannot be written, before anything is loaded.
+        """Refuse outputs that cannot be written, before anything is loaded.
 
         Raises:
             RequestError: options that contradict each other.
@@ -49,11 +50,14 @@ class TextureJob:
             raise RequestError("--sheet needs several seeds; give a range as in --seed 1..9")
         if self.output == STDOUT and len(self.seeds) > 1 and not self.sheet:
             raise RequestError("-o - takes one picture; give one seed, or --sheet")
-        path = Path("stdout.png") if self.output == STDOUT else self.output
-        check_output(path, *self.picture_size)
+        if self.output == STDOUT:
+            check_output("stdout.png", *self.picture_size)
+            return
+        check_writable(self.outputs()[-1][0])
+        check_output(self.output, *self.picture_size)
 
     def check_model(self, model: Model) -> None:
-        """Refuse what the model cannot make.
+        """Refuse a request that the model cannot serve.
 
         Raises:
             RequestError: a size, seed, origin or period that cannot be served.
@@ -89,7 +93,7 @@ def run(job: TextureJob, model: Model) -> Outcome:
         try:
             make(job, model, path, seeds)
         except TextureNetworksError as error:
-            if len(outputs) == 1:
+            if len(outputs) == 1 or disk_is_full(error):
                 raise
             console.note_error(str(error))
             outcome.failed.append({"output": str(path), "error": str(error)})
@@ -118,7 +122,7 @@ def make(job: TextureJob, model: Model, path: Path, seeds: range) -> None:
 
 
 def provenance(job: TextureJob, model: Model, seeds: range) -> dict[str, str]:
-    """Return what the picture keeps, enough to make it again."""
+    """Return the texts kept in the picture, which suffice to make it again."""
     (height, width), (y, x), (down, across) = job.size, job.origin, job.period
     return {
         "Software": f"texture-networks {__version__}",
