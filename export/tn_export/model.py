@@ -5,12 +5,12 @@ import os
 from pathlib import Path
 
 import onnx
-import onnx_ir as ir
 
 from tn_export.core import core_model
+from tn_export.graph import serialized
 from tn_export.noise import SCHEME
 from tn_export.program import style_program, texture_program
-from tn_export.verify import prove
+from tn_export.verify import prove, self_test
 from tn_runtime.files import atomic
 from tn_runtime.folding import offsets
 from tn_runtime.session import load
@@ -46,12 +46,6 @@ def export(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> ModelSpec:
     return spec
 
 
-def serialized(model: ir.Model) -> bytes:
-    """Return a model as the bytes of a file."""
-    data: bytes = ir.to_proto(model).SerializeToString()
-    return data
-
-
 def _spec(
     checkpoint: Checkpoint, generator: Generator, name: str, parity: Parity, program: bytes
 ) -> ModelSpec:
@@ -80,6 +74,7 @@ def _spec(
             started_from=checkpoint.started_from,
         ),
         parity=parity,
+        self_test=self_test(generator, program),
         producer=f"texture-networks {__version__}",
         format=FORMAT,
         **places._asdict(),

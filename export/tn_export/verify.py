@@ -11,7 +11,8 @@ import torch
 from tn_export.noise import noise
 from tn_runtime.errors import ParityError
 from tn_runtime.folding import offsets, with_constants
-from tn_runtime.spec import Parity
+from tn_runtime.self_test import recorded
+from tn_runtime.spec import Parity, SelfTest
 from tn_train.generator import Generator
 from tn_train.norm import Condition
 from tn_train.pyramid import pyramid, with_noise
@@ -162,6 +163,15 @@ def calls_of(generator: Generator) -> tuple[Call, ...]:
     return (*STYLE_CALLS, *alone) if len(alone) > 1 else STYLE_CALLS
 
 
+SELF_TESTS: dict[str, Call] = {
+    "texture": TextureCall((2**33 + 5,), (-(2**34) - 3, 11), (24, 40), (0, 4)),
+    "style": StyleCall((2**33 + 5,), (32, 40), (0, 0), (32, 40), (5, -9), style=0),
+}
+"""What the self-test in a model file asks for: both halves of a seed and of a coordinate, negative
+ones, a period; a photo whose corner lies between strides. The photo is no smaller because the
+variance of a few pixels amplifies rounding errors."""
+
+
 def prove(generator: Generator, core: bytes, program: bytes) -> Parity:
     """Compare the trained network, norms and all, with what was exported from it.
 
@@ -179,9 +189,9 @@ def prove(generator: Generator, core: bytes, program: bytes) -> Parity:
     """
     calls = calls_of(generator)
     float_errors, pixel_errors, statistics_errors = [], [], [0.0]
-    measuring = [_session(graph, None) for graph in (core, program)]
+    measuring = [session(graph) for graph in (core, program)]
     given = _given(generator)
-    folded = measuring if given is None else [_session(graph, given) for graph in (core, program)]
+    folded = measuring if given is None else [session(graph, given) for graph in (core, program)]
     for call in calls:
         is_given = isinstance(call, StyleCall) and call.given
         core_session, program_session = folded if is_given else measuring
@@ -218,6 +228,13 @@ def style_input(generator: Generator, call: Call) -> dict[str, Float]:
     return {"style": call.shares(generator.config.styles)}
 
 
+def self_test(generator: Generator, program: bytes) -> SelfTest:
+    """Run a program's self-test, and return it with the pixels that it made."""
+    inputs = SELF_TESTS[generator.config.kind].inputs(generator)
+    [image] = session(program).run(["image"], inputs)
+    return recorded(inputs, image)
+
+
 def noise_pyramid(generator: Generator, call: Call) -> list[Float]:
     """Evaluate the reference noise around a window widened to whole strides, finest level first."""
     config = generator.config
@@ -241,7 +258,8 @@ def _aligned(call: Call, stride: int) -> tuple[list[int], list[int]]:
     return start, [-(-end // stride) * stride for end in ends]
 
 
-def _session(model: bytes, given: Constants | None) -> Any:  # noqa: ANN401 - untyped package
+def session(model: bytes, given: Constants | None = None) -> Any:  # noqa: ANN401 - untyped package
+    """Open a file as the runtime does, with what is given written into it."""
     if given is not None:
         statistics, blend = given
         places = offsets(model, len(statistics), len(blend))

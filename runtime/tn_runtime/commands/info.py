@@ -9,19 +9,27 @@ from typing import Any
 from tn_runtime import console
 from tn_runtime.commands.options import JsonOption, ModelArgument
 
+LONGEST = 100
+"""Characters of a value that are shown; the pictures of the self-test are longer."""
+
 
 def info(model: ModelArgument, json_: JsonOption = False) -> None:
-    """Show what a model file says about itself."""
+    """Show what a model file says about itself.
+
+    With --json the result is a file for programs that cannot read the metadata of an ONNX file, as
+    in JavaScript: put it beside the model.
+    """
     facts = describe(model)
     if json_:
         console.result(json.dumps(facts))
         return
     for key, value in flatten(facts):
-        console.result(f"{key:32} {value}".rstrip())
+        text = str(value)
+        console.result(f"{key:32} {text[:LONGEST]}{'...' * (len(text) > LONGEST)}".rstrip())
 
 
 def describe(model: str | Path) -> dict[str, Any]:
-    """Return a model's facts: its path, its hash and its spec."""
+    """Return a model's facts: the name and hash of its file, and its spec."""
     from tn_runtime.session import load
 
     loaded = load(model, "cpu")
@@ -30,7 +38,7 @@ def describe(model: str | Path) -> dict[str, Any]:
         "name": spec.pop("name"),
         "kind": spec.pop("kind"),
         "styles": loaded.spec.styles,
-        "path": str(loaded.path),
+        "file": loaded.path.name,
         "sha256": loaded.sha256,
         **spec,
     }
