@@ -56,6 +56,16 @@ def add_network(
     return [_Nodes(builder.op, weights).generator(network, levels)]
 
 
+def add_measuring_network(
+    builder: GraphBuilder, generator: Generator, levels: Sequence[ir.Value]
+) -> ir.Value:
+    """Do as `add_network`, for the picture alone: norms measure it, and nothing can be given."""
+    network = folded(generator)
+    return _Nodes(builder.op, _weights(builder, network), Measuring(builder.op)).generator(
+        network, levels
+    )
+
+
 def core_model(generator: Generator) -> ir.Model:
     """Return the network alone as a model, to be compared with PyTorch.
 

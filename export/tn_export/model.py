@@ -9,7 +9,7 @@ import onnx
 from tn_export.core import core_model
 from tn_export.graph import serialized
 from tn_export.noise import SCHEME
-from tn_export.program import style_program, texture_program
+from tn_export.program import PROGRAMS
 from tn_export.verify import prove, self_test
 from tn_runtime.files import atomic
 from tn_runtime.folding import offsets
@@ -18,8 +18,6 @@ from tn_runtime.spec import FORMAT, METADATA_KEY, GeneratorSpec, ModelSpec, Pari
 from tn_runtime.version import __version__
 from tn_train.checkpoint import Checkpoint
 from tn_train.generator import Generator
-
-PROGRAMS = {"texture": texture_program, "style": style_program}
 
 
 def export(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> ModelSpec:
