@@ -57,9 +57,9 @@ def export(
     output = output or checkpoint.with_suffix(".onnx")
     _check_suffix(output)
     from tn_export.model import export as write
-    from tn_train.checkpoint import load
 
-    spec = write(load(checkpoint), output)
+    with console.bar("proof") as report:
+        spec = write(checkpoint, output, report)
     parity = spec.parity
     styles = f"{len(spec.styles)} styles, " if spec.takes_style else ""
     console.result(

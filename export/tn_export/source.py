@@ -44,7 +44,7 @@ def read_source(path: str | os.PathLike[str]) -> Source:
         checkpoint = checkpoints.load(path)
         generator = checkpoint.generator()
         program = serialized(PROGRAMS[generator.config.kind](generator))
-        return Source(checkpoint.name, checkpoint.exemplar, generator, program)
+        return Source(checkpoint.name, checkpoint.exemplars[0], generator, program)
     model = session.load(path, "cpu")
     return Source(model.spec.name, model.spec.exemplar, generator_of(model), model.data)
 

@@ -1,5 +1,6 @@
 """The parity proof: PyTorch against ONNX Runtime, made before a model file gets its name."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -172,7 +173,15 @@ ones, a period; a photo whose corner lies between strides. The photo is no small
 variance of a few pixels amplifies rounding errors."""
 
 
-def prove(generator: Generator, core: bytes, program: bytes) -> Parity:
+Report = Callable[[int, int], None]
+"""Takes the number of windows that are proven, and of all."""
+
+
+def quiet(_done: int, _total: int) -> None:
+    """Report nothing."""
+
+
+def prove(generator: Generator, core: bytes, program: bytes, report: Report = quiet) -> Parity:
     """Compare the trained network, norms and all, with what was exported from it.
 
     Statistics and a blend are given as a caller gives them: their bytes are written into the
@@ -182,6 +191,7 @@ def prove(generator: Generator, core: bytes, program: bytes) -> Parity:
         generator: in evaluation mode.
         core: the serialized graph from a pyramid to floats.
         program: the serialized graph from integers, or photos, to pixels.
+        report: takes the number of windows that are proven, and of all.
 
     Raises:
         ParityError: a float differs by more than 1e-4, a pixel by more than one level, or a
@@ -192,7 +202,7 @@ def prove(generator: Generator, core: bytes, program: bytes) -> Parity:
     measuring = [session(graph) for graph in (core, program)]
     given = _given(generator)
     folded = measuring if given is None else [session(graph, given) for graph in (core, program)]
-    for call in calls:
+    for done, call in enumerate(calls, start=1):
         is_given = isinstance(call, StyleCall) and call.given
         core_session, program_session = folded if is_given else measuring
         inputs = call.pyramid(generator)
@@ -206,6 +216,7 @@ def prove(generator: Generator, core: bytes, program: bytes) -> Parity:
             statistics_errors.append(_statistics_error(measured[0], expected_statistics))
         expected_pixels = _pixels(expected, call, generator.config.stride)
         pixel_errors.append(_distance(pixels, expected_pixels, call))
+        report(done, len(calls))
     # Unlike Python's, numpy's maximum of anything and nan is nan, which fails the comparison.
     float_error, pixel_error = float(np.max(float_errors)), int(np.max(pixel_errors))
     if not float_error <= MAX_FLOAT_ERROR or pixel_error > MAX_PIXEL_ERROR:
