@@ -73,7 +73,7 @@ format: $(READY)
 # The reference of the Python API, from the docstrings: build/docs/index.html.
 docs: $(READY)
 	$(BIN)/python -m pip install --quiet --group docs
-	$(BIN)/pdoc --docformat google --output-directory build/docs tn_runtime tn_train tn_export tn_bench
+	$(BIN)/python -W error docs/reference.py
 
 # What a release must pass: sdist and wheel are built, and every shipped model runs from the wheel
 # alone, in an empty environment.
