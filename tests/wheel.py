@@ -13,7 +13,7 @@ COMMANDS = Path(sys.executable).parent
 def run(command: str, *arguments: str) -> str:
     """Run an installed command; return what it prints."""
     program = [str(COMMANDS / command), *arguments]
-    return subprocess.run(program, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(program, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def main() -> None:
