@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ def run(command: str, *arguments: str) -> str:
 
 def main() -> None:
     """Run the self-test of each model, and make a picture with it."""
+    os.environ["TEXTURE_NETWORKS_MODELS"] = str(Path(sys.prefix, "no-models-of-their-own"))
     for module in ("torch", "onnx"):
         assert importlib.util.find_spec(module) is None, f"{module} is installed"
     models = json.loads(run("tn-run", "models", "--json"))

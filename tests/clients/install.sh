@@ -11,6 +11,7 @@ debian npm npm
 debian chromium chromium
 debian /usr/include/onnxruntime libonnxruntime-dev
 if command -v npm >/dev/null; then
-    ONNXRUNTIME_NODE_INSTALL=skip npm install --no-audit --no-fund --no-package-lock
+    # The install script of onnxruntime-node loads a CUDA part from elsewhere; the CPU's is packaged.
+    npm install --ignore-scripts --no-audit --no-fund --no-package-lock
 fi
 exit 0
