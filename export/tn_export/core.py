@@ -59,11 +59,11 @@ def add_network(
 def add_measuring_network(
     builder: GraphBuilder, generator: Generator, levels: Sequence[ir.Value]
 ) -> ir.Value:
-    """Do as `add_network`, for the picture alone: norms measure it, and nothing can be given."""
+    """Do as `add_network`, for the picture alone: norms measure it, and it has one style."""
     network = folded(generator)
-    return _Nodes(builder.op, _weights(builder, network), Measuring(builder.op)).generator(
-        network, levels
-    )
+    weights = _weights(builder, network)
+    norm = Measuring(builder.op, weights, style=None)
+    return _Nodes(builder.op, weights, norm).generator(network, levels)
 
 
 def core_model(generator: Generator) -> ir.Model:

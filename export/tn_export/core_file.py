@@ -51,7 +51,7 @@ class CoreSpec:
     """Pixels of each level's noise on each side of the picture, finest level first."""
     photo_halo: int
     """Pixels of the input `photo` on each side of the picture; 0 for a texture."""
-    exemplar: Exemplar
+    exemplars: tuple[Exemplar, ...]
     producer: str
     format: int
 
@@ -65,13 +65,15 @@ def export_core(source: Source, size: tuple[int, int], path: str | os.PathLike[s
         path: of the file.
 
     Raises:
-        RequestError: a side is no multiple of the stride.
+        RequestError: a side is no multiple of the stride, or there are several styles.
         ParityError: its picture differs from the program's by more than a level; no file is
             written.
         OSError: the file cannot be written.
     """
     generator, config = source.generator, source.generator.config
     _check_size(size, config.stride)
+    if config.styles > 1:
+        raise RequestError(f"{source.name!r} has {config.styles} styles, and a core has one")
     spec = CoreSpec(
         kind=CORE,
         makes=config.kind,
@@ -81,7 +83,7 @@ def export_core(source: Source, size: tuple[int, int], path: str | os.PathLike[s
         noise=SCHEME if config.noise_channels else "",
         noise_halos=tuple(generator.halos) if config.noise_channels else (),
         photo_halo=generator.halo if config.content_channels else 0,
-        exemplar=source.exemplar,
+        exemplars=source.exemplars,
         producer=f"texture-networks {__version__}",
         format=FORMAT,
     )

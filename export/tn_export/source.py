@@ -26,7 +26,7 @@ class Source:
     """What a core is written from."""
 
     name: str
-    exemplar: Exemplar
+    exemplars: tuple[Exemplar, ...]
     generator: Generator
     """In evaluation mode."""
     program: bytes
@@ -44,9 +44,9 @@ def read_source(path: str | os.PathLike[str]) -> Source:
         checkpoint = checkpoints.load(path)
         generator = checkpoint.generator()
         program = serialized(PROGRAMS[generator.config.kind](generator))
-        return Source(checkpoint.name, checkpoint.exemplars[0], generator, program)
+        return Source(checkpoint.name, checkpoint.exemplars, generator, program)
     model = session.load(path, "cpu")
-    return Source(model.spec.name, model.spec.exemplar, generator_of(model), model.data)
+    return Source(model.spec.name, model.spec.exemplars, generator_of(model), model.data)
 
 
 def generator_of(model: Model) -> Generator:
@@ -63,6 +63,8 @@ def generator_of(model: Model) -> Generator:
             array = arrays[name]
             if array.ndim == 4:  # the exporter pads some convolutions with input channels
                 array = array[:, : parameter.shape[1]]
+            if array.ndim == 2:  # of a norm, several styles
+                array = array.T
             parameter.copy_(torch.tensor(array).view(parameter.shape))
     except (ValueError, KeyError, RuntimeError) as error:
         reason = str(error).partition("\n")[0]

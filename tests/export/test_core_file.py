@@ -68,7 +68,7 @@ def test_a_core_has_plain_operators(path, tmp_path):
     properties = ort.InferenceSession(tmp_path / "core.onnx").get_modelmeta().custom_metadata_map
     facts = json.loads(properties[METADATA_KEY])
     assert facts == json.loads(json.dumps(dataclasses.asdict(spec)))
-    assert facts["exemplar"]["credit"] == "A. Nyone"
+    assert facts["exemplars"][0]["credit"] == "A. Nyone"
 
 
 def test_weights_come_back_out_of_a_model_file(tiny_model, tiny_generator):
