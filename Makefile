@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 LEAVES := train/tn_train/data/dead_leaves.jpg
 PHOTO := train/tn_train/data/photos/coffee.jpg
 
-.PHONY: demo site test test-hard test-lowest check format clean
+.PHONY: demo site test test-hard test-lowest test-clients check format docs dist clean
 
 demo: demo/leaves.onnx demo/coffee.jpg
 	$(BIN)/tn-run texture demo/leaves.onnx -o demo/tile.png --size 1024 --tileable
@@ -56,6 +56,12 @@ test-lowest:
 	.venv-lowest/bin/python -m pip install --quiet --constraint lowest.txt . --group lowest
 	.venv-lowest/bin/pytest -p no:cacheprovider tests/runtime
 
+# The programs of docs/clients.md, and the engines beside ONNX Runtime. What cannot be had is skipped.
+test-clients: $(READY)
+	tests/clients/install.sh
+	$(BIN)/python -m pip install --quiet --group clients
+	$(BIN)/pytest -m "hard or not hard" tests/clients
+
 check: $(READY)
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
@@ -65,8 +71,24 @@ format: $(READY)
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
+# The reference of the Python API, from the docstrings: build/docs/index.html.
+docs: $(READY)
+	$(BIN)/python -m pip install --quiet --group docs
+	$(BIN)/python -W error docs/reference.py
+
+# What a release must pass: sdist and wheel are built, and every shipped model runs from the wheel
+# alone, in an empty environment.
+dist: $(READY)
+	$(BIN)/python -m pip install --quiet --group release
+	rm -rf dist build/wheel
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+	$(PYTHON) -m venv build/wheel
+	build/wheel/$(notdir $(BIN))/python -m pip install --quiet dist/*.whl
+	build/wheel/$(notdir $(BIN))/python -I tests/wheel.py
+
 clean:
-	rm -rf $(VENV) .venv-lowest demo build dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-lowest tests/clients/node_modules demo build dist .mypy_cache .pytest_cache .ruff_cache
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

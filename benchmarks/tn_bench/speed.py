@@ -152,7 +152,8 @@ def _in_process(function: Callable[..., T], *arguments: object) -> T:
 def _export(checkpoint: Path, model: Path, core: Path) -> float:
     """Write the model and its core graph; return the network's multiplications per pixel."""
     from tn_export.core import core_model
-    from tn_export.model import export, serialized
+    from tn_export.graph import serialized
+    from tn_export.model import export
     from tn_train import checkpoint as checkpoints
 
     loaded = checkpoints.load(checkpoint)

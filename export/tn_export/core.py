@@ -56,6 +56,16 @@ def add_network(
     return [_Nodes(builder.op, weights).generator(network, levels)]
 
 
+def add_measuring_network(
+    builder: GraphBuilder, generator: Generator, levels: Sequence[ir.Value]
+) -> ir.Value:
+    """Do as `add_network`, for the picture alone: norms measure it, and it has one style."""
+    network = folded(generator)
+    weights = _weights(builder, network)
+    norm = Measuring(builder.op, weights, style=None)
+    return _Nodes(builder.op, weights, norm).generator(network, levels)
+
+
 def core_model(generator: Generator) -> ir.Model:
     """Return the network alone as a model, to be compared with PyTorch.
 

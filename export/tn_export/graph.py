@@ -37,3 +37,9 @@ def finished(builder: GraphBuilder) -> ir.Model:
             if not value.is_graph_output():
                 value.type = value.shape = None
     return model
+
+
+def serialized(model: ir.Model) -> bytes:
+    """Return a model as the bytes of a file."""
+    data: bytes = ir.to_proto(model).SerializeToString()
+    return data

@@ -5,38 +5,49 @@ import os
 from pathlib import Path
 
 import onnx
-import onnx_ir as ir
 
 from tn_export.core import core_model
+from tn_export.graph import serialized
 from tn_export.noise import SCHEME
-from tn_export.program import style_program, texture_program
-from tn_export.verify import prove
+from tn_export.program import PROGRAMS
+from tn_export.verify import Report, prove, quiet, self_test
 from tn_runtime.files import atomic
 from tn_runtime.folding import offsets
 from tn_runtime.session import load
 from tn_runtime.spec import FORMAT, METADATA_KEY, GeneratorSpec, ModelSpec, Parity, Training
 from tn_runtime.version import __version__
+from tn_train import checkpoint as checkpoints
 from tn_train.checkpoint import Checkpoint
 from tn_train.generator import Generator
 
-PROGRAMS = {"texture": texture_program, "style": style_program}
 
-
-def export(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> ModelSpec:
+def export(
+    checkpoint: Checkpoint | str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    report: Report = quiet,
+) -> ModelSpec:
     """Write a checkpoint's generator as one self-contained ONNX program; return its spec.
 
     The file gets its name only after parity is proven and the runtime has loaded it.
 
+    Args:
+        checkpoint: what tn-train wrote, or the path of it.
+        path: of the model file, NAME.onnx.
+        report: takes the number of windows that are proven, and of all.
+
     Raises:
+        CheckpointError: not a checkpoint, or not a sound one.
         ParityError: the graph does not compute what the network computes; no file is written.
         OSError: the file cannot be written.
     """
+    if not isinstance(checkpoint, Checkpoint):
+        checkpoint = checkpoints.load(checkpoint)
     with atomic(path) as temporary:
         generator = checkpoint.generator()
         program = PROGRAMS[generator.config.kind](generator)
         program.producer_name, program.producer_version = "texture-networks", __version__
         data = serialized(program)
-        parity = prove(generator, serialized(core_model(generator)), data)
+        parity = prove(generator, serialized(core_model(generator)), data, report)
         spec = _spec(checkpoint, generator, Path(path).stem, parity, data)
         # Protobuf writes the metadata last: what lies before them stays where it is.
         program.metadata_props[METADATA_KEY] = spec.to_json()
@@ -44,12 +55,6 @@ def export(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> ModelSpec:
         onnx.checker.check_model(temporary, full_check=True)
         load(temporary, provider="cpu")  # the contract, as the runtime will check it
     return spec
-
-
-def serialized(model: ir.Model) -> bytes:
-    """Return a model as the bytes of a file."""
-    data: bytes = ir.to_proto(model).SerializeToString()
-    return data
 
 
 def _spec(
@@ -80,6 +85,7 @@ def _spec(
             started_from=checkpoint.started_from,
         ),
         parity=parity,
+        self_test=self_test(generator, program),
         producer=f"texture-networks {__version__}",
         format=FORMAT,
         **places._asdict(),

@@ -90,6 +90,9 @@ def style_program(generator: Generator) -> ir.Model:
     return finished(builder)
 
 
+PROGRAMS = {"texture": texture_program, "style": style_program}
+
+
 def _region(op: OpBuilder, origin: ir.Value, size: ir.Value, stride: int) -> Region:
     offset = op.Mod(origin, stride)
     start = op.Sub(origin, offset)
@@ -145,7 +148,12 @@ def _photos(
         place = _mirrored(op, _coordinates(op, axis, first, count, length), length)
         pixels = op.Gather(pixels, place, axis=axis + 1)
     channels_first = op.Cast(op.Transpose(pixels, perm=[0, 3, 1, 2]), to=ir.DataType.FLOAT)
-    photo = op.Div(channels_first, 255.0)
+    return add_photo_pyramid(op, generator, op.Div(channels_first, 255.0))
+
+
+def add_photo_pyramid(op: OpBuilder, generator: Generator, photo: ir.Value) -> list[ir.Value]:
+    """Return the photo at each level, of a photo with `generator.halo` pixels on each side."""
+    margin = generator.halo
     photos = []
     for level, halo in enumerate(generator.halos):
         if level:

@@ -1,5 +1,6 @@
 """The parity proof: PyTorch against ONNX Runtime, made before a model file gets its name."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,7 +12,8 @@ import torch
 from tn_export.noise import noise
 from tn_runtime.errors import ParityError
 from tn_runtime.folding import offsets, with_constants
-from tn_runtime.spec import Parity
+from tn_runtime.self_test import recorded
+from tn_runtime.spec import Parity, SelfTest
 from tn_train.generator import Generator
 from tn_train.norm import Condition
 from tn_train.pyramid import pyramid, with_noise
@@ -162,7 +164,24 @@ def calls_of(generator: Generator) -> tuple[Call, ...]:
     return (*STYLE_CALLS, *alone) if len(alone) > 1 else STYLE_CALLS
 
 
-def prove(generator: Generator, core: bytes, program: bytes) -> Parity:
+SELF_TESTS: dict[str, Call] = {
+    "texture": TextureCall((2**33 + 5,), (-(2**34) - 3, 11), (24, 40), (0, 4)),
+    "style": StyleCall((2**33 + 5,), (32, 40), (0, 0), (32, 40), (5, -9), style=0),
+}
+"""What the self-test in a model file asks for: both halves of a seed and of a coordinate, negative
+ones, a period; a photo whose corner lies between strides. The photo is no smaller because the
+variance of a few pixels amplifies rounding errors."""
+
+
+Report = Callable[[int, int], None]
+"""Takes the number of windows that are proven, and of all."""
+
+
+def quiet(_done: int, _total: int) -> None:
+    """Report nothing."""
+
+
+def prove(generator: Generator, core: bytes, program: bytes, report: Report = quiet) -> Parity:
     """Compare the trained network, norms and all, with what was exported from it.
 
     Statistics and a blend are given as a caller gives them: their bytes are written into the
@@ -172,6 +191,7 @@ def prove(generator: Generator, core: bytes, program: bytes) -> Parity:
         generator: in evaluation mode.
         core: the serialized graph from a pyramid to floats.
         program: the serialized graph from integers, or photos, to pixels.
+        report: takes the number of windows that are proven, and of all.
 
     Raises:
         ParityError: a float differs by more than 1e-4, a pixel by more than one level, or a
@@ -179,10 +199,10 @@ def prove(generator: Generator, core: bytes, program: bytes) -> Parity:
     """
     calls = calls_of(generator)
     float_errors, pixel_errors, statistics_errors = [], [], [0.0]
-    measuring = [_session(graph, None) for graph in (core, program)]
+    measuring = [session(graph) for graph in (core, program)]
     given = _given(generator)
-    folded = measuring if given is None else [_session(graph, given) for graph in (core, program)]
-    for call in calls:
+    folded = measuring if given is None else [session(graph, given) for graph in (core, program)]
+    for done, call in enumerate(calls, start=1):
         is_given = isinstance(call, StyleCall) and call.given
         core_session, program_session = folded if is_given else measuring
         inputs = call.pyramid(generator)
@@ -196,6 +216,7 @@ def prove(generator: Generator, core: bytes, program: bytes) -> Parity:
             statistics_errors.append(_statistics_error(measured[0], expected_statistics))
         expected_pixels = _pixels(expected, call, generator.config.stride)
         pixel_errors.append(_distance(pixels, expected_pixels, call))
+        report(done, len(calls))
     # Unlike Python's, numpy's maximum of anything and nan is nan, which fails the comparison.
     float_error, pixel_error = float(np.max(float_errors)), int(np.max(pixel_errors))
     if not float_error <= MAX_FLOAT_ERROR or pixel_error > MAX_PIXEL_ERROR:
@@ -216,6 +237,13 @@ def style_input(generator: Generator, call: Call) -> dict[str, Float]:
     if generator.config.styles == 1 or not isinstance(call, StyleCall):
         return {}
     return {"style": call.shares(generator.config.styles)}
+
+
+def self_test(generator: Generator, program: bytes) -> SelfTest:
+    """Run a program's self-test, and return it with the pixels that it made."""
+    inputs = SELF_TESTS[generator.config.kind].inputs(generator)
+    [image] = session(program).run(["image"], inputs)
+    return recorded(inputs, image)
 
 
 def noise_pyramid(generator: Generator, call: Call) -> list[Float]:
@@ -241,7 +269,8 @@ def _aligned(call: Call, stride: int) -> tuple[list[int], list[int]]:
     return start, [-(-end // stride) * stride for end in ends]
 
 
-def _session(model: bytes, given: Constants | None) -> Any:  # noqa: ANN401 - untyped package
+def session(model: bytes, given: Constants | None = None) -> Any:  # noqa: ANN401 - untyped package
+    """Open a file as the runtime does, with what is given written into it."""
     if given is not None:
         statistics, blend = given
         places = offsets(model, len(statistics), len(blend))

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tn_runtime import blending, folding, library, providers
+from tn_runtime import blending, folding, library, providers, self_test
 from tn_runtime.errors import ModelError, ProviderError, RequestError
 from tn_runtime.pixels import Pixels
 from tn_runtime.providers import ProviderChoice
@@ -169,23 +169,30 @@ class Model:
         source = self.data, self.path, self.provider, self.threads
         return _restored, (*source, self.fallback, self.blend, self.statistics)
 
-    def prove(self) -> None:
-        """Make one tiny window: a session that opens may still fail to run.
+    def prove(self) -> float:
+        """Run the self-test: a session that opens may fail to run, or make wrong pixels.
+
+        Returns:
+            The share of samples that differ from those of the file by one level.
 
         Raises:
-            ModelError: it failed.
+            ModelError: it failed, or a sample differs by more.
         """
-        side = self.spec.stride
-        integers = {"origin": [0, 0]}
-        inputs: dict[str, NDArray[np.generic]] = {}
-        if self.spec.takes_seed:
-            integers |= {"seed": [0]}
-        if self.spec.kind == "texture":
-            integers |= {"size": [side, side], "period": [0, 0]}
-        else:
-            integers |= {"window": [0, 0, side, side]}
-            inputs["content"] = np.zeros((1, side, side, 3), np.uint8)
-        self.run(**inputs, **{name: np.array(v, np.int64) for name, v in integers.items()})
+        inputs, expected = self_test.request(self.spec.self_test)
+        image = self.run(**inputs)
+        if image.shape != expected.shape:
+            raise ModelError(
+                f"{self.path} returned shape {image.shape} in its self-test, not {expected.shape}"
+            )
+        differences = np.abs(image.astype(np.int16) - expected)
+        share = float((differences > 0).mean())
+        if differences.max() > self_test.MAX_DIFFERENCE:
+            raise ModelError(
+                f"{self.path} makes wrong pixels on {self.provider.upper()}: {share:.0%} of the "
+                f"samples of its self-test differ, by up to {differences.max()} levels of 255 "
+                f"(allowed: {self_test.MAX_DIFFERENCE})"
+            )
+        return share
 
 
 def load(
@@ -301,7 +308,7 @@ def _start_cuda(data: bytes, path: Path, threads: int | None) -> tuple[Model | N
         model = _open(data, path, "cuda", threads)
         if model.provider != "cuda":
             return None, "ONNX Runtime could not load its CUDA or cuDNN libraries"
-        model.prove()  # kernels for another GPU, full memory: some obstacles show only here
+        model.prove()  # kernels for another GPU, full memory, wrong pixels show only here
     except ModelError as error:
         return None, str(error)
     return model, None
@@ -361,6 +368,7 @@ def _spec(session: Any, path: Path, data: bytes) -> ModelSpec:  # noqa: ANN401 -
         )
     try:
         spec = ModelSpec.from_json(text)
+        self_test.request(spec.self_test)  # raises unless it is sound
         found = folding.offsets(data, spec.normalized_channels, len(spec.styles))
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error

@@ -19,6 +19,9 @@ FORMAT = 3
 """The format number. Files of the same number run on every later runtime; a new meaning needs a new
 number."""
 
+CORE = "core"
+"""The kind of a file that holds the network alone; see `tn_export.core_file`."""
+
 
 @dataclass(frozen=True)
 class Exemplar:
@@ -79,11 +82,29 @@ class Parity:
 
 
 @dataclass(frozen=True)
+class SelfTest:
+    """A small request and the pixels that ONNX Runtime makes of it on a CPU.
+
+    Some engines run a program without an error and make wrong pixels. Any client can compare.
+    """
+
+    inputs: dict[str, tuple[int, ...]]
+    """Values of each int64 input, by its name; all are below 2^53, as JavaScript needs."""
+    content: str
+    """Base64 of the input `content`, uint8 [1, h, w, 3], as large as the window; empty for a
+    texture."""
+    image: str
+    """Base64 of the output `image`, uint8 [1, h, w, 3]. A sample may differ by one level."""
+    style: tuple[float, ...] = ()
+    """Values of the input `style`, float32 [1, S]; empty for a file without this input."""
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """Everything that a caller may want to know about a model file.
 
     The runtime acts on kind, name, stride, halo, normalized_channels, given_at, statistics_at,
-    blend_at, noise and the names of the exemplars; the rest is for people.
+    blend_at, noise, self_test and the names of the exemplars; the rest is for people.
     """
 
     kind: Literal["texture", "style"]
@@ -103,6 +124,7 @@ class ModelSpec:
     """One; of several styles, the paintings in the order of the input `style`."""
     training: Training
     parity: Parity
+    self_test: SelfTest
     producer: str
     """Name and version of the exporter."""
     format: int
@@ -155,6 +177,11 @@ class ModelSpec:
         number = data.get("format") if isinstance(data, dict) else None
         if type(number) is not int or number < 1:
             raise ModelError(f"the model's metadata has no valid format number ({number!r:.60})")
+        if data.get("kind") == CORE:
+            raise ModelError(
+                "it is a network alone, for other engines; tn-run runs the program that "
+                "tn-export writes without --core"
+            )
         _check_format(number)
         try:
             spec = build(cls, data)

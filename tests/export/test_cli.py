@@ -105,3 +105,16 @@ def test_help_needs_no_torch():
     assert (
         subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
     )
+
+
+def test_a_core_is_written_under_a_name_of_its_own(tiny_model, tmp_path):
+    output = tmp_path / "core.onnx"
+    done = tn_export(tiny_model, "--core", "48x32", "-o", output)
+    assert done.returncode == 0, done.stderr
+    assert "makes pictures of 48x32" in done.stdout
+    before = tiny_model.read_bytes()
+    for arguments in (("--core", "48x32"), ("--core", "48x32", "-o", tiny_model), ("--core", "9y")):
+        done = tn_export(tiny_model, *arguments)
+        assert done.returncode == 2
+        assert done.stderr.count("\n") == 1
+    assert tiny_model.read_bytes() == before

@@ -10,7 +10,8 @@ import torch
 
 from tiny import TINY, TINY_INSTANCE, TINY_STYLE, untrained
 from tn_export.core import core_model
-from tn_export.model import PROGRAMS, serialized
+from tn_export.graph import serialized
+from tn_export.program import PROGRAMS
 from tn_runtime.session import shipped
 from tn_train.config import PRESETS
 

@@ -13,7 +13,8 @@ import torch
 from tiny import TINY, checkpoint_of, untrained
 from tn_export import verify
 from tn_export.core import core_model
-from tn_export.model import export, serialized
+from tn_export.graph import serialized
+from tn_export.model import export
 from tn_export.optimize import folded
 from tn_export.program import texture_program
 from tn_runtime.errors import ParityError

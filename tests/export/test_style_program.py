@@ -14,8 +14,9 @@ from torch import nn
 from tiny import EXEMPLARS, TINY_INSTANCE, TINY_STYLE, alone, checkpoint_of, untrained
 from tn_export import core, program, verify
 from tn_export.core import core_model
+from tn_export.graph import serialized
 from tn_export.kernels import bundled, uses
-from tn_export.model import export, serialized
+from tn_export.model import export
 from tn_export.program import style_program
 from tn_runtime.errors import ModelError, ParityError
 from tn_runtime.session import load

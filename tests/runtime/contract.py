@@ -10,6 +10,7 @@ import numpy as np
 import onnx.helper
 import onnx.parser
 
+from tn_runtime.self_test import recorded
 from tn_runtime.spec import (
     FORMAT,
     METADATA_KEY,
@@ -19,6 +20,26 @@ from tn_runtime.spec import (
     Parity,
     Training,
 )
+
+PRIME = 65537
+"""Coordinates and seeds are reduced by it first, so that no product overflows int64."""
+
+
+def expected(size, seed=0, origin=(0, 0), period=(0, 0)):
+    """Return uint8 (h, w, 3), what the model makes."""
+    y = _places(origin[0], size[0], period[0])[:, None, None]
+    x = _places(origin[1], size[1], period[1])[None, :, None]
+    channel = np.array([0, 85, 170])
+    return ((seed % PRIME * 7919 + y * 31 + x * 17 + y * x + channel) % 251).astype(np.uint8)
+
+
+def _places(start, length, period):
+    absolute = np.arange(length).astype(object) + start
+    wrapped = absolute % period if period else absolute
+    return (wrapped % PRIME).astype(np.int64)
+
+
+SELF_TEST = {"seed": (3,), "origin": (-5, 2**40), "size": (9, 7), "period": (0, 8)}
 
 SPEC = ModelSpec(
     kind="texture",
@@ -31,12 +52,13 @@ SPEC = ModelSpec(
     exemplars=(Exemplar("nothing.png", "0" * 64, 8, 8),),
     training=Training("none", steps=0, seconds=0.0, loss=0.0, config={}),
     parity=Parity(5, 0.0, 0),
+    self_test=recorded(
+        {name: np.array(values) for name, values in SELF_TEST.items()},
+        expected(SELF_TEST["size"], 3, SELF_TEST["origin"], SELF_TEST["period"])[np.newaxis],
+    ),
     producer="tests 0",
     format=FORMAT,
 )
-
-PRIME = 65537
-"""Coordinates and seeds are reduced by it first, so that no product overflows int64."""
 
 GRAPH = """
 <ir_version: 9, opset_import: ["": 18], producer_name: "tests">
@@ -98,17 +120,3 @@ def model_bytes(spec=SPEC, metadata=None, replace=()):
 def changed(**fields):
     """Return the contract's spec with some fields changed."""
     return dataclasses.replace(SPEC, **fields)
-
-
-def expected(size, seed=0, origin=(0, 0), period=(0, 0)):
-    """Return uint8 (h, w, 3), what the model makes."""
-    y = _places(origin[0], size[0], period[0])[:, None, None]
-    x = _places(origin[1], size[1], period[1])[None, :, None]
-    channel = np.array([0, 85, 170])
-    return ((seed % PRIME * 7919 + y * 31 + x * 17 + y * x + channel) % 251).astype(np.uint8)
-
-
-def _places(start, length, period):
-    absolute = np.arange(length).astype(object) + start
-    wrapped = absolute % period if period else absolute
-    return (wrapped % PRIME).astype(np.int64)

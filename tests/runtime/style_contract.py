@@ -8,14 +8,17 @@ styles, which differ in their brightness.
 """
 
 import dataclasses
+import functools
 
 import numpy as np
 import onnx.helper
 import onnx.numpy_helper
 import onnx.parser
+import onnxruntime
 
 from runtime import contract
 from tn_runtime.folding import default_blend, default_statistics, offsets
+from tn_runtime.self_test import recorded
 from tn_runtime.spec import METADATA_KEY, Exemplar
 
 STRIDE = 8
@@ -216,6 +219,29 @@ OF_SEVERAL = [
 
 def model_bytes(spec=PLAIN, replace=()):
     """Return the model file of a spec; `replace` holds (old, new) pairs of the graph's text."""
+    model = _graph(spec, replace)
+    places = offsets(model.SerializeToString(), spec.normalized_channels, len(spec.exemplars))
+    kind = SEVERAL if spec.takes_style else NORMALIZED if spec.normalized_channels else PLAIN
+    spec = dataclasses.replace(spec, self_test=_self_test(kind.name), **places._asdict())
+    onnx.helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
+    return model.SerializeToString()
+
+
+@functools.cache
+def _self_test(name):
+    """Run a small request in the graph of that name, as it is."""
+    [spec] = [each for each in (PLAIN, NORMALIZED, SEVERAL) if each.name == name]
+    content = np.random.default_rng(0).integers(0, 256, (1, 6, 9, 3), np.uint8)
+    integers = {"window": (0, 0, 6, 9), "origin": (-5, 3)} | ({"seed": (3,)} if spec.noise else {})
+    inputs = {name: np.array(values) for name, values in integers.items()} | {"content": content}
+    if spec.takes_style:
+        inputs["style"] = np.eye(1, len(STYLES), dtype=np.float32)
+    graph = _graph(spec, ()).SerializeToString()
+    [image] = onnxruntime.InferenceSession(graph).run(["image"], inputs)
+    return recorded(inputs, image)
+
+
+def _graph(spec, replace):
     text, axis = (
         (NORMALIZED_GRAPH, NORMALIZED_AXIS)
         if spec.normalized_channels
@@ -233,10 +259,7 @@ def model_bytes(spec=PLAIN, replace=()):
         constants["blend"] = default_blend(styles)
     for name, value in constants.items() if channels else ():
         model.graph.initializer.append(onnx.numpy_helper.from_array(value, name))
-    places = offsets(model.SerializeToString(), channels, styles)
-    spec = dataclasses.replace(spec, **places._asdict())
-    onnx.helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
-    return model.SerializeToString()
+    return model
 
 
 def expected(photo, seed=0):

@@ -161,12 +161,15 @@ def test_stdout_takes_a_png(plain_model, tmp_path):
 
 def test_info_and_models_speak_json(plain_model):
     facts = json.loads(succeeds("info", plain_model, "--json").stdout)
-    assert facts["path"] == str(plain_model)
+    assert facts["file"] == plain_model.name
+    assert str(plain_model.parent) not in json.dumps(facts)  # a file to publish
+    assert facts["self_test"]["inputs"]["period"] == [0, 8]
     assert (facts["name"], facts["kind"], facts["stride"]) == ("plain", "texture", 4)
     assert facts["sha256"] == hashlib.sha256(plain_model.read_bytes()).hexdigest()
     assert facts["exemplars"][0]["name"] == "nothing.png"
     shown = succeeds("info", plain_model).stdout
     assert "exemplars.1.name" in shown
+    assert max(map(len, shown.splitlines())) < 140
 
 
 def test_shipped_models_are_listed_by_what_one_types(tmp_path):
@@ -211,6 +214,18 @@ def test_info_for_people_has_no_empty_rows_and_no_long_numbers(tiny_model):
     assert "exemplar.crop" not in rows
     starts = {line.index(rows[line.split()[0]], len(line.split()[0])) for line in lines}
     assert len(starts) == 1  # one column
+
+
+def test_doctor_runs_the_self_test_of_a_model(plain_model, tmp_path):
+    shown = succeeds("doctor", plain_model).stdout
+    assert "cpu: runs: 'plain' passes its self-test: every byte is equal" in shown
+    wrong = tmp_path / "wrong.onnx"
+    wrong.write_bytes(contract.model_bytes(replace=[("{0, 85, 170}", "{9, 94, 179}")]))
+    done = tn_run("doctor", wrong)
+    assert done.returncode == 1
+    assert "cpu: does not run: " in done.stdout
+    assert "wrong pixels on CPU" in done.stdout
+    assert tn_run("doctor", tmp_path / "none.onnx").returncode == 2
 
 
 @pytest.mark.parametrize(

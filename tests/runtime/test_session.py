@@ -1,5 +1,7 @@
 """What is a model, what is none, and what it runs on."""
 
+import base64
+import dataclasses
 import hashlib
 import json
 import pickle
@@ -66,6 +68,10 @@ def with_metadata(**changes):
     return contract.model_bytes(metadata={METADATA_KEY: json.dumps(spec_dict() | changes)})
 
 
+def with_self_test(**changes):
+    return with_metadata(self_test=spec_dict()["self_test"] | changes)
+
+
 def spec_dict():
     return json.loads(SPEC.to_json())
 
@@ -103,6 +109,20 @@ BAD = {
         "1000000000000000 channels and 1 styles, more than its file can hold",
     ),
     "wrong type": (with_metadata(halo="many"), "'halo'"),
+    "a core": (with_metadata(kind="core"), "network alone, .* tn-run runs the program"),
+    "self-test without a picture": (
+        with_self_test(image=""),
+        "self-test .* is not sound: 0 bytes are no picture of size",
+    ),
+    "self-test that is no base64": (with_self_test(image="\u20ac"), "self-test .* is not sound"),
+    "self-test of a huge picture": (
+        with_self_test(inputs={"size": [2**40, 2**40]}),
+        "self-test .* is not sound: 189 bytes are no picture",
+    ),
+    "self-test beyond int64": (
+        with_self_test(inputs={"size": [9, 7], "seed": [2**70]}),
+        "self-test .* is not sound",
+    ),
     "other input": (
         contract.model_bytes(replace=[("int64[2] period)", "int64[2] period, float[1] more)")]),
         "inputs are .*more tensor",
@@ -203,6 +223,46 @@ def test_one_model_serves_many_threads(plain_model):
         pictures = list(pool.map(lambda seed: synthesize(model, (30, 40), seed), range(40)))
     for seed, picture in enumerate(pictures):
         np.testing.assert_array_equal(picture, contract.expected((30, 40), seed))
+
+
+def wrong_by(levels):
+    """The contract's model with all pixels brighter than in its self-test."""
+    return contract.model_bytes(
+        replace=[("{0, 85, 170}", f"{{{levels}, {85 + levels}, {170 + levels}}}")]
+    )
+
+
+def test_a_model_passes_its_self_test_within_a_level(plain_model, tmp_path):
+    assert load(plain_model, "cpu").prove() == 0
+    image = bytearray(base64.b64decode(SPEC.self_test.image))
+    image[5] ^= 1
+    nearly = dataclasses.replace(SPEC.self_test, image=base64.b64encode(image).decode())
+    path = tmp_path / "nearly.onnx"
+    path.write_bytes(contract.model_bytes(contract.changed(self_test=nearly)))
+    assert load(path, "cpu").prove() == 1 / len(image)
+
+
+def test_wrong_pixels_fail_the_self_test(tmp_path):
+    path = tmp_path / "wrong.onnx"
+    path.write_bytes(wrong_by(7))
+    model = load(path, "cpu")
+    with pytest.raises(ModelError, match=r"wrong pixels on CPU: 100% of .*allowed: 1"):
+        model.prove()
+
+
+def test_cuda_that_makes_wrong_pixels_is_an_obstacle(tmp_path, monkeypatch):
+    """The CPU stands in for the GPU."""
+    monkeypatch.setattr(providers, "cuda", lambda: providers.Provider("cuda"))
+    monkeypatch.setattr(providers, "entries", lambda _: ["CPUExecutionProvider"])
+    monkeypatch.setattr(providers, "used", lambda _: "cuda")
+    path = tmp_path / "wrong.onnx"
+    path.write_bytes(wrong_by(7))
+    assert "makes wrong pixels on CUDA" in load(path).fallback
+
+
+@pytest.mark.parametrize("name", list(shipped()))
+def test_shipped_models_pass_their_self_tests(name):
+    assert load(name, "cpu", threads=1).prove() < 0.01
 
 
 def test_doctor_tells_what_runs():

@@ -1,12 +1,9 @@
 """`tn-train`: options in, a checkpoint and pictures about it out."""
 
-import math
 import shlex
 import subprocess
 import sys
-import weakref
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,22 +12,11 @@ import typer
 from tn_runtime.console import busy, note, result, run
 from tn_runtime.errors import RequestError
 from tn_runtime.version import __version__
-from tn_train.config import PRESETS, Budget, Crop, Kind
+from tn_train.config import PRESETS, Crop, Kind, budget
 from tn_train.options import PictureOptions, RunOptions, default, first, with_run_options
 
 if TYPE_CHECKING:  # torch takes seconds to import, and --help must not
-    import torch
-    from torch import Tensor
-
-    from tn_runtime.spec import Exemplar
-    from tn_train.config import Stage
-    from tn_train.loop import Event, Run, Task
-    from tn_train.outputs import Outputs
-    from tn_train.photos import Photos
-    from tn_train.plan import Options, Plan
-
-MOST_NOTED = 10
-"""Lines about photos that are left out; a folder of other things may have thousands."""
+    from tn_train.plan import Options
 
 
 def _presets(kind: Kind) -> str:
@@ -219,7 +205,7 @@ def _common(asked: RunOptions) -> dict[str, Any]:
     return {
         "output": asked.output,
         "resume": asked.resume,
-        "budget": _budget(asked.steps, asked.minutes),
+        "budget": budget(asked.steps, asked.minutes),
         "seed": asked.seed,
     }
 
@@ -227,147 +213,27 @@ def _common(asked: RunOptions) -> dict[str, Any]:
 def _run(options: "Options", asked: RunOptions, again: list[str]) -> None:
     """Run what was asked for; `again` are the words of a command that goes on with it."""
     from tn_runtime.errors import WorkerError
-    from tn_train.base import finished
-    from tn_train.checkpoint import save
-    from tn_train.data import has_transparency
     from tn_train.interrupt import Interrupted
-    from tn_train.loop import Run, choose_device
-    from tn_train.outputs import Outputs
-    from tn_train.plan import plan
-    from tn_train.progress import duration
-    from tn_train.style import shown
+    from tn_train.progress import duration, shown
+    from tn_train.training import Training
 
-    planned = plan(options)
-    checkpoint, pixels = planned.checkpoint, planned.pixels
-    for exemplar in options.exemplars:
-        if has_transparency(exemplar, checkpoint.crop):
-            note(
-                f"{exemplar} has transparent pixels: alpha is ignored, "
-                "and the colours under it are learned like all others"
-            )
-    if planned.photos:
-        _note_skipped(planned.photos)
-    device = choose_device(asked.device)
-    training = Run(checkpoint, device)
-    outputs = Outputs(training, [pixels[k] for k in shown(len(pixels))], options.output)
-    outputs.check(options.exemplars)
+    training = Training(options, asked.device, note)
     try:
-        with _enough_memory(checkpoint.exemplars[0]), ExitStack() as workers:
-            task = _task(planned, options, device, workers)
-            if asked.compile_:
-                task.compile(training.generator)
-            _watch(training, task, outputs)
+        with shown() as show:
+            files = training.train(show, compile_=asked.compile_)
     except (Interrupted, WorkerError) as stop:
         words = _quoted([*again, *_to_go_on(asked)])
-        saved = f"saved {options.output} at step {training.step}; go on with: {words}"
+        saved = f"saved {options.output} at step {training.run.step}; go on with: {words}"
         if isinstance(stop, WorkerError):
             raise WorkerError(f"{stop}; {saved}") from stop
         note(saved)
         stop.pass_on()
         raise
-    files = [str(path) for path in outputs.finish()]
-    if options.collection:
-        save(finished(training.checkpoint()), options.output)
+    run = training.run
     result(
-        f"{files[0]}: loss {training.kept_loss:.4f} after {training.step} steps in "
-        f"{duration(training.seconds)} ({', '.join(files[1:])})"
+        f"{files[0]}: loss {run.kept_loss:.4f} after {run.step} steps in "
+        f"{duration(run.seconds)} ({', '.join(map(str, files[1:]))})"
     )
-
-
-def _task(
-    planned: "Plan", options: "Options", device: "torch.device", workers: ExitStack
-) -> "Task":
-    """Return what is trained, on its device; processes that it starts end with the stack."""
-    import functools
-
-    from tn_train.crops import batches
-    from tn_train.photos import held_out
-    from tn_train.plan import load_descriptor
-    from tn_train.style import StyleTask
-    from tn_train.texture import TextureTask
-
-    training = planned.checkpoint.training
-    descriptor = load_descriptor(planned.checkpoint, options.vgg19).to(device)
-    pixels, photos = [each.to(device) for each in planned.pixels], planned.photos
-    if photos is None:
-        return TextureTask(descriptor, pixels[0], training)
-    report = functools.cache(note)  # a damaged photo is met by several processes
-
-    def crops(stage: "Stage", numbers: "Iterable[int]") -> "Iterator[Tensor]":
-        stream = batches(
-            photos,
-            seed=training.seed,
-            numbers=numbers,
-            sample=stage.sample,
-            batch=stage.batch,
-            report=report,
-        )
-        # Its processes end when the task takes another stream and drops this one, or at the end.
-        workers.callback(_close, weakref.ref(stream))
-        return stream
-
-    held = held_out(photos, max(stage.sample for stage in training.stages), report)
-    return StyleTask(descriptor, pixels, crops, held, training)
-
-
-def _close(stream: "weakref.ref[Generator[Tensor, None, None]]") -> None:
-    if (generator := stream()) is not None:
-        generator.close()
-
-
-def _note_skipped(photos: "Photos") -> None:
-    for reason in photos.skipped[:MOST_NOTED]:
-        note(f"left out: {reason}")
-    if len(photos.skipped) > MOST_NOTED:
-        note(f"left out: {len(photos.skipped) - MOST_NOTED} more")
-
-
-def _watch(training: "Run", task: "Task", outputs: "Outputs") -> None:
-    """Train, show it and keep the files up to date."""
-    from tn_runtime.errors import WorkerError
-    from tn_train.interrupt import Interrupted
-    from tn_train.loop import train
-    from tn_train.progress import shown
-
-    with shown() as show:
-
-        def report(event: "Event") -> None:
-            show(event)
-            outputs.update(event)
-
-        try:
-            train(training, task, report)
-        except (Interrupted, WorkerError):
-            outputs.save()  # before the bar ends: of a closed terminal, that is an error
-            raise
-
-
-@contextmanager
-def _enough_memory(exemplar: "Exemplar") -> Iterator[None]:
-    """Turn torch's ways to say that memory is out into one line."""
-    import torch
-
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        known = isinstance(error, MemoryError | torch.OutOfMemoryError)
-        # The first are torch's words on the CPU, the second MPS's.
-        if not known and not any(x in str(error) for x in ("can't allocate", "out of memory")):
-            raise
-        raise RequestError(
-            f"{exemplar.name} is {exemplar.width}x{exemplar.height} in training, "
-            "which needs more memory than there is: let it be smaller, or --crop"
-        ) from error
-
-
-def _budget(steps: int | None, minutes: float | None) -> Budget | None:
-    if steps is not None and minutes is not None:
-        raise RequestError("--steps and --minutes are two ways to say how long: give one")
-    if steps is None and minutes is None:
-        return None
-    if minutes is not None and not 0 < minutes < math.inf:
-        raise RequestError(f"--minutes {minutes} is not a length of time: give a positive number")
-    return Budget(steps, minutes)
 
 
 def _layers(text: str | None) -> tuple[tuple[str, ...] | None, dict[str, float] | None]:

@@ -5,6 +5,7 @@ defaults of the command line come from here, so there is one truth.
 """
 
 import dataclasses
+import math
 import re
 from dataclasses import dataclass, field
 from typing import Literal, Self
@@ -194,6 +195,21 @@ class Budget:
         if self.minutes is not None:
             return min(seconds / (60 * self.minutes), 1.0)
         return 1.0
+
+
+def budget(steps: int | None, minutes: float | None) -> Budget | None:
+    """Return the budget of a run of so many steps, or minutes; None if neither is given.
+
+    Raises:
+        RequestError: both are given, or minutes that cannot be.
+    """
+    if steps is not None and minutes is not None:
+        raise RequestError("--steps and --minutes are two ways to say how long: give one")
+    if steps is None and minutes is None:
+        return None
+    if minutes is not None and not 0 < minutes < math.inf:
+        raise RequestError(f"--minutes {minutes} is not a length of time: give a positive number")
+    return Budget(steps, minutes)
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,13 @@
-"""tn-run doctor: which execution providers run here, and why the others do not."""
+"""tn-run doctor: which execution providers run a model rightly here, and why the others do not."""
 
 import dataclasses
 import json
 import platform
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+import typer
 
 from tn_runtime import console, providers
 from tn_runtime.commands.options import JsonOption
@@ -43,12 +45,27 @@ class Report:
     warnings: list[str]
 
 
-def doctor(json_: JsonOption = False) -> None:
-    """Say which execution providers really run here, and why not the others."""
-    facts = examine()
+def doctor(
+    model: Annotated[
+        str | None,
+        typer.Argument(help="Model whose self-test is run. [default: the first that is shipped]"),
+    ] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Run a model's self-test on each execution provider; say which ones work, and why not.
+
+    The exit code is 1 if the model does not pass on the CPU.
+    """
+    facts = examine(model)
     if json_:
         console.result(json.dumps(dataclasses.asdict(facts)))
-        return
+    else:
+        _show(facts)
+    if model is not None and not facts.providers[-1].works:
+        raise typer.Exit(console.SOME_FAILED)
+
+
+def _show(facts: Report) -> None:
     console.result(f"texture-networks {facts.version}, Python {facts.python}, {facts.system}")
     if facts.onnxruntime is None:
         console.result("ONNX Runtime does not work")
@@ -60,12 +77,16 @@ def doctor(json_: JsonOption = False) -> None:
         console.result(f"warning: {warning}")
 
 
-def examine() -> Report:
-    """Try each provider: make one tiny window with a shipped model, if there is one."""
-    from tn_runtime.session import shipped
+def examine(name: str | None = None) -> Report:
+    """Run the self-test of a model on each provider; of the first that is shipped without a name.
+
+    Raises:
+        ModelError: no such model.
+    """
+    from tn_runtime.session import find, shipped
 
     models = shipped()
-    model = next(iter(models.values()), None)
+    model = find(name) if name is not None else next(iter(models.values()), None)
     warning = providers.double_installation()
     version, compiled = _onnxruntime()
     return Report(
@@ -94,10 +115,15 @@ def _try(provider: Literal["cuda", "cpu"], model: Path | None) -> ProviderReport
             return _look(provider)
         from tn_runtime.session import load
 
-        load(model, provider).prove()
+        share = load(model, provider).prove()
     except TextureNetworksError as error:
         return ProviderReport(provider, works=False, reason=str(error))
-    return ProviderReport(provider, works=True, reason=f"it made a window with {model.stem!r}")
+    differing = (
+        f"{share:.2%} of its samples differ by one level" if share else "every byte is equal"
+    )
+    return ProviderReport(
+        provider, works=True, reason=f"{model.stem!r} passes its self-test: {differing}"
+    )
 
 
 def _look(provider: Literal["cuda", "cpu"]) -> ProviderReport:

@@ -9,9 +9,16 @@ from typing import Any
 from tn_runtime import console
 from tn_runtime.commands.options import JsonOption, ModelArgument
 
+LONGEST = 100
+"""Characters of a value that are shown; the pictures of the self-test are longer."""
+
 
 def info(model: ModelArgument, json_: JsonOption = False) -> None:
-    """Show the facts in a model file: network, exemplar, training, proof."""
+    """Show the facts in a model file: network, exemplar, training, proof.
+
+    With --json the result is a file for programs that cannot read the metadata of an ONNX file, as
+    in JavaScript: put it beside the model.
+    """
     facts = describe(model)
     if json_:
         console.result(json.dumps(facts))
@@ -24,7 +31,7 @@ def info(model: ModelArgument, json_: JsonOption = False) -> None:
 
 
 def describe(model: str | Path) -> dict[str, Any]:
-    """Return a model's facts: its path, its hash and its spec."""
+    """Return a model's facts: the name and hash of its file, and its spec."""
     from tn_runtime.session import load
 
     loaded = load(model, "cpu")
@@ -33,7 +40,7 @@ def describe(model: str | Path) -> dict[str, Any]:
         "name": spec.pop("name"),
         "kind": spec.pop("kind"),
         "styles": loaded.spec.styles,
-        "path": str(loaded.path),
+        "file": loaded.path.name,
         "sha256": loaded.sha256,
         **spec,
     }
@@ -54,4 +61,7 @@ def shown(value: Any) -> str:  # noqa: ANN401 - whatever JSON holds
     """Return a value as people read it, numbers with four digits."""
     if isinstance(value, list | tuple):
         return ", ".join(map(shown, value))
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    text = str(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."

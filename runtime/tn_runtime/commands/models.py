@@ -52,7 +52,7 @@ def _sound(paths: dict[str, Path], broken: list[str]) -> Iterator[dict[str, Any]
     """Yield the facts of each model; those that do not load are reported."""
     for name, path in paths.items():
         try:
-            yield {**describe(path), "name": name}
+            yield {**describe(path), "name": name, "path": str(path)}
         except ModelError as error:
             console.note_error(str(error))
             broken.append(name)

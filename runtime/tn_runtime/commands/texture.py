@@ -96,15 +96,17 @@ def texture(
         raise typer.Exit(console.SOME_FAILED)
 
 
-def parse_size(text: str) -> tuple[int, int]:
-    """Return (height, width) of "WxH" or "N".
+def parse_size(text: str, option: str = "--size") -> tuple[int, int]:
+    """Return (height, width) of "WxH" or "N", given by an option.
 
     Raises:
         RequestError: neither.
     """
     match = re.fullmatch(r"(\d{1,18})(?:[xX×](\d{1,18}))?", text)
     if match is None:
-        raise RequestError(f"--size {text!r} is not a size; give WxH as in 1024x512, or N for NxN")
+        raise RequestError(
+            f"{option} {text!r} is not a size; give WxH as in 1024x512, or N for NxN"
+        )
     width = int(match[1])
     return (int(match[2]) if match[2] else width), width
 
