@@ -1,133 +1,88 @@
-"""Speed and memory: tn-run's engine against PyTorch eager of the same network, on the CPU.
+"""Speed and memory of one model: tn-run's engine against PyTorch eager of the same network.
 
-Each figure comes from a process of its own, because peak memory is a property of a process and
-because ONNX Runtime's idle threads would slow PyTorch down. The engines take turns, so that a ratio
-holds where the machine's speed drifts. Imports stay inside the functions that run there: PyTorch's
-memory must not count as ONNX Runtime's.
+A part of the suite `latency`, for whoever trains a model of their own.
 """
-# ruff: noqa: PLC0415
 
 import dataclasses
-import multiprocessing
-import re
 import statistics
-import sys
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
 
-import psutil
+from tn_bench.config import FULL, Extent
+from tn_bench.machine import cores
+from tn_bench.subjects import Subject
+from tn_bench.suites import latency
+from tn_bench.suites.case import Bench, Device
 
-if TYPE_CHECKING:
-    from tn_runtime.pixels import Pixels
-    from tn_train.generator import Generator
-
-T = TypeVar("T")
-
-ENGINES = ("onnxruntime", "pytorch")
-GEMM = 2048
-"""Side of the square fp32 matrices whose product stands for the machine's peak."""
-NOISE_WINDOW = 512
-"""Pixels, of the window on which the cost of the noise is measured."""
-MIN_SECONDS, MIN_RUNS = 2.0, 3
-"""A process repeats what it measures until it has both."""
+VARIANTS = ("program", "eager")
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Time and memory of one engine at one size."""
+    """Time and memory of one variant at one size."""
 
     size: int
     """Side of the square picture, pixels."""
-    engine: str
+    variant: str
     seconds: float
-    """Median over the processes of the median over the runs of each."""
+    """Median of all runs."""
     megabytes: float
     """Peak resident memory of a process, the largest."""
 
 
 @dataclass(frozen=True)
-class Sharing:
-    """Cost of a photo before its first tile, if all tiles share its statistics; in seconds."""
-
-    measuring: float
-    """Measuring the reduced photo."""
-    opening: float
-    """Opening the session that has the statistics as constants."""
-
-
-@dataclass(frozen=True)
 class Speed:
-    """Everything that `measure` found about one generator on one machine."""
+    """What `measure` found about one generator on one machine."""
 
     gemm_gflops: float
     """Speed of an fp32 product of 2048 x 2048 matrices in PyTorch."""
     mac_per_pixel: float
     timings: tuple[Timing, ...]
-    noise_share: float
-    """Share of the time of a 512 px window that noise, photo and pixels take in the program, and
-    not in the network alone."""
-    sharing: Sharing | None
-    """A part of `timings` where a photo is larger than one run; None: tiles share nothing."""
-
-    @property
-    def sizes(self) -> list[int]:
-        """Sides of the pictures, pixels, ascending."""
-        return sorted({each.size for each in self.timings})
-
-    def timing(self, size: int, engine: str) -> Timing:
-        """Return the figures of an engine at a size."""
-        return next(each for each in self.timings if (each.size, each.engine) == (size, engine))
-
-    def speedup(self, size: int) -> float:
-        """Return how many times faster ONNX Runtime is than PyTorch."""
-        seconds = [self.timing(size, engine).seconds for engine in ENGINES]
-        return seconds[1] / seconds[0]
-
-    def share_of_peak(self, size: int) -> float:
-        """Return ONNX Runtime's useful operations per second over the matrix product's."""
-        seconds = self.timing(size, "onnxruntime").seconds
-        return 2 * self.mac_per_pixel * size**2 / seconds / (self.gemm_gflops * 1e9)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return all figures, the derived ones too."""
-        return dataclasses.asdict(self) | {
-            "speedup": {size: self.speedup(size) for size in self.sizes},
-            "share_of_peak": {size: self.share_of_peak(size) for size in self.sizes},
-        }
+    ratios: dict[int, tuple[float, float]]
+    """By size: times faster than PyTorch, share of the matrix product's speed."""
 
 
 def measure(
-    checkpoint: Path,
-    sizes: tuple[int, ...] = (256, 512, 1024, 2048),
-    rounds: int = 3,
-    report: Callable[[str], None] = lambda _: None,
+    model: str,
+    sizes: tuple[int, ...],
+    rounds: int,
+    device: Device,
+    report: Callable[[str], None],
+    extent: Extent = FULL,
 ) -> Speed:
-    """Measure a generator on this machine's CPU, with all its cores.
+    """Measure a generator with all cores of this machine, or its GPU.
 
     Args:
-        checkpoint: what tn-train wrote.
+        model: a file, or the name of a shipped model.
         sizes: sides of the square pictures, pixels.
-        rounds: processes for each engine and size.
+        rounds: processes for each variant and size.
+        device: to measure on.
         report: told what is about to be measured.
+        extent: how long a process repeats what it measures.
     """
+    extent = dataclasses.replace(
+        extent,
+        rounds=rounds,
+        latency_sizes=sizes,
+        latency_textures=1,
+        batches=(1,),
+        variants=VARIANTS,
+        one_thread=False,
+    )
     with tempfile.TemporaryDirectory() as folder:
-        model, core = Path(folder) / "model.onnx", Path(folder) / "core.onnx"
-        report("export")
-        mac_per_pixel = _in_process(_export, checkpoint, model, core)
-        paths = {"onnxruntime": model, "pytorch": checkpoint}
-        timings = [timing for size in sizes for timing in _compare(size, paths, rounds, report)]
-        report("noise")
-        shares = [_in_process(_noise_share, checkpoint, model, core) for _ in range(rounds)]
-        report("statistics")
-        sharing = _in_process(_sharing, model)
-        report("matrix product")
-        gflops = [_in_process(_gemm_gflops) for _ in range(rounds)]
-    return Speed(max(gflops), mac_per_pixel, tuple(timings), statistics.median(shares), sharing)
+        subject = Subject.alone(model)
+        bench = Bench(extent, device, [subject], Path(folder))
+        found = []
+        for case in latency.cases(bench):
+            if not case.name.endswith("cold"):
+                report(case.name)
+                found += case.measure().measurements
 
+    def values(figure: str, **facts: str | int) -> list[float]:
+        chosen = (each for each in found if each.has(figure, facts))
+        return [value for each in chosen for value in each.values]
 
 def _compare(
     size: int, paths: dict[str, Path], rounds: int, report: Callable[[str], None]
@@ -315,3 +270,20 @@ def _peak_megabytes() -> float:
     import resource  # not there on Windows
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # bytes on macOS
+    gflops = max(values("matrix product", threads=cores()))
+    [mac] = values("multiplications")
+    timings = tuple(
+        Timing(
+            size,
+            variant,
+            statistics.median(values("latency", size=size, variant=variant)),
+            max(values("memory", size=size, variant=variant)),
+        )
+        for size in sizes
+        for variant in VARIANTS
+    )
+    ratios = {}
+    for program, eager in zip(timings[::2], timings[1::2], strict=True):
+        speed = 2 * mac * program.size**2 / program.seconds
+        ratios[program.size] = eager.seconds / program.seconds, speed / (gflops * 1e9)
+    return Speed(gflops, mac, timings, ratios)

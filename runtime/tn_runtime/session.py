@@ -80,6 +80,8 @@ class Model:
     blend: NDArray[np.float32] = field(repr=False)
     """(S,), the share of each style, the first alone if nothing else was asked for; see `blended`.
     """
+    tile: int
+    """Pixels, side of the largest part of a picture that one run makes; see `providers.tile`."""
     statistics: NDArray[np.float32] | None = field(default=None, repr=False)
     """(C, 2), by which every picture is normalised; None: each by its own."""
 
@@ -313,16 +315,18 @@ def _open(data: bytes, path: Path, provider: Literal["cuda", "cpu"], threads: in
         spec = _spec(session, path, data)
     except UnicodeDecodeError as error:  # wherever ONNX Runtime hands out a text
         raise ModelError(f"{path} is damaged: a text in it is not UTF-8") from error
+    used = providers.used(session)
     return Model(
         spec=spec,
         path=path,
         sha256=hashlib.sha256(data).hexdigest(),
-        provider=providers.used(session),
+        provider=used,
         fallback=None,
         session=session,
         data=data,
         threads=threads,
         blend=folding.default_blend(len(spec.styles)),
+        tile=providers.tile(used),
     )
 
 

@@ -20,10 +20,6 @@ from tn_runtime.session import Model
 from tn_runtime.synthesis import Progress
 from tn_runtime.tiling import Window
 
-TILE = 256
-"""Pixels, the largest side of a tile. Of 128 to 1024, tried on a K=5 generator on one core, this
-took 1.1 times the least time per pixel (512: 1.2 times, 1024: 1.5 times)."""
-
 REFERENCE_PIXELS = 2**16
 """Size in pixels of the square picture on which the shared statistics of a large photo are
 measured. This is the size of training. With four times as many
@@ -283,7 +279,7 @@ def _painter(model: Model, photo: Picture, seed: int, seen: Size) -> "Painter":
         return Painter(model, seed, seen, tile=max(seen) + model.spec.stride)
     if normalized:
         model = model.given(_measured(model, photo, seed, seen))
-    return Painter(model, seed, seen, TILE)
+    return Painter(model, seed, seen, model.tile)
 
 
 def _measured(model: Model, photo: Picture, seed: int, seen: Size) -> NDArray[np.float32]:
