@@ -280,7 +280,7 @@ def report(
     """Write what was measured as one self-contained page, and as Markdown with plots."""
     if output.suffix != ".html":
         raise RequestError(f"{output} is no name for a page: end it in .html")
-    from tn_bench.report import write
+    from tn_bench.report.page import write
 
     for path in write(folders, output):
         console.result(str(path))

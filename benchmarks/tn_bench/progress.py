@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from tn_bench.report.words import duration
 from tn_runtime.console import note
-from tn_train.progress import duration
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from tn_bench.gatys import Record

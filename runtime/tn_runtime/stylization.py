@@ -275,11 +275,17 @@ def _rows(photo: Picture, size: Size) -> RowSource:
 def _painter(model: Model, photo: Picture, seed: int, seen: Size) -> "Painter":
     """Decide how a photo is painted: in one run, or in tiles that share their statistics."""
     normalized = model.spec.normalized_channels and model.statistics is None
-    if normalized and _reduction(model, seen, ONE_RUN_PIXELS[model.provider]) == 1:
+    if normalized and _reduction(model, seen, _one_run_pixels(model)) == 1:
         return Painter(model, seed, seen, tile=max(seen) + model.spec.stride)
     if normalized:
         model = model.given(_measured(model, photo, seed, seen))
     return Painter(model, seed, seen, model.tile)
+
+
+def _one_run_pixels(model: Model) -> int:
+    """Return the limit of its provider; a GPU with little memory has a lower one."""
+    most = ONE_RUN_PIXELS[model.provider]
+    return most if model.provider == "cpu" else min(most, model.tile**2)
 
 
 def _measured(model: Model, photo: Picture, seed: int, seen: Size) -> NDArray[np.float32]:

@@ -18,12 +18,14 @@ LARGER_IS_BETTER = frozenset(
     {"matrix product", "score", "hand", "tones", "contrast", "diversity in pixels",
      "diversity in features"}
 )  # fmt: skip
+NOISE = 0.02
+"""Less of a difference counts as noise, however steady the runs: another process may differ."""
 ALONE = 0.05
 """Where there is one run on a side, so much of a difference counts as noise."""
 HOW = (
     "Each figure is the median of all single runs of a folder; the ratio is that of a later "
-    "folder's median to the first's. Within noise: the middle halves of the runs overlap, or, "
-    f"where a side has a single run, the medians differ by less than {ALONE:.0%}."
+    "folder's median to the first's. Within noise: the middle halves of the runs overlap, or the "
+    f"medians differ by at most {NOISE:.0%} ({ALONE:.0%} where a side has a single run)."
 )
 
 Key = tuple[str, str, tuple[tuple[str, Fact], ...]]
@@ -48,16 +50,20 @@ class Pair:
     @property
     def within_noise(self) -> bool:
         """Whether the difference says nothing."""
-        if min(len(self.first), len(self.second)) < 2:
-            return self.ratio is None or abs(self.ratio - 1) <= ALONE
+        alone = min(len(self.first), len(self.second)) < 2
+        if self.ratio is None or abs(self.ratio - 1) <= (ALONE if alone else NOISE):
+            return True
+        if alone:
+            return False
         (low, high), (other_low, other_high) = map(words.quartiles, (self.first, self.second))
         return low <= other_high and other_low <= high
 
     @property
     def verdict(self) -> tuple[str, Tone]:
         """`within noise`, `better` or `worse`."""
-        if self.within_noise or self.ratio is None:
+        if self.within_noise:
             return "within noise", "plain"
+        assert self.ratio is not None
         larger = self.key[1] in LARGER_IS_BETTER
         return ("better", "good") if (self.ratio > 1) == larger else ("worse", "bad")
 
@@ -127,11 +133,18 @@ def _rows(found: Sequence[Pair]) -> Iterator[tuple[Cell, ...]]:
         shown = words.duration if pair.unit == "s" else words.number
         assert pair.ratio is not None
         yield (
-            Cell(f"{suite}: {figure}", ", ".join(f"{name} {value}" for name, value in facts)),
+            Cell(f"{suite}: {figure}", ", ".join(_words(name, value) for name, value in facts)),
             *(
                 Cell(shown(statistics.median(each)), words.spread(each))
                 for each in (pair.first, pair.second)
             ),
-            Cell(words.times(pair.ratio)),
+            Cell(f"{pair.ratio:.2f}×"),
             Cell(verdict, "", tone),
         )
+
+
+def _words(name: str, value: Fact) -> str:
+    units = {"size": "px", "photos": "photos", "minutes": "minutes"}
+    if isinstance(value, str):
+        return value
+    return f"{value} {units[name]}" if name in units else f"{name} {value}"

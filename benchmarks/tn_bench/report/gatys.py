@@ -11,6 +11,7 @@ from tn_bench.results import Outcome, Results
 
 OWN, ALL = "loss", "loss of all octaves"
 SIDES = ("generator", "gatys")
+KNOWN = frozenset({OWN, ALL, "latency", "memory", "GPU memory"})
 LARGER_IS_BETTER = ("score", "hand", "tones", "contrast")
 
 
@@ -77,7 +78,7 @@ class Comparison:
         if saved <= 0:
             return Cell("never", "Gatys is as fast", "bad")
         samples = self.values("training")[0] / saved
-        return Cell(f"{'' if crossing.reached else '< '}{words.number(samples)}", "samples")
+        return Cell(f"{'' if crossing.reached else '< '}{max(1, samples):,.0f} samples")
 
 
 def comparisons(results: Results) -> list[Comparison]:
@@ -88,18 +89,20 @@ def comparisons(results: Results) -> list[Comparison]:
 
 def findings(results: Results) -> Iterator[str]:
     """Yield what the figures say."""
-    for each in comparisons(results):
-        own = each.crossing(OWN)
-        reach = "reaches its loss" if own.reached else "has not reached its loss"
-        last = each.values("gatys loss")[-1]
-        generator = statistics.median(each.values(OWN, side="generator"))
-        lower = "lower" if last < generator else "higher"
-        yield (
-            f"{each.name}: one sample takes {words.duration(each.latency)}. Gatys' optimisation "
-            f"{reach} after {words.duration(own.seconds)}, {own.times} as long. It ends at "
-            f"{words.number(last)} after {words.duration(each.values('gatys seconds')[-1])}, "
-            f"{lower} than the generator's {words.number(generator)}."
-        )
+    found = comparisons(results)
+    for figure, under in ((OWN, "their own loss"), (ALL, "the loss of all octaves")):
+        ahead = [each.name for each in found if _tone(each, figure) == "good"]
+        behind = [each.name for each in found if _tone(each, figure) == "bad"]
+        if behind:
+            yield f"Under {under}, Gatys' pictures end nearer than the generator's: {_all(behind)}."
+        if ahead:
+            yield f"Under {under}, the generator's pictures are nearer: {_all(ahead)}."
+    if late := [each.name for each in found if not each.crossing(OWN).reached]:
+        yield f"Gatys has not come to the generator's loss in the time measured: {_all(late)}."
+
+
+def _all(names: list[str]) -> str:
+    return words.joined(names).replace(" px and", " px, and")
 
 
 def tables(results: Results) -> Iterator[Table]:
@@ -149,33 +152,36 @@ def tables(results: Results) -> Iterator[Table]:
 
 
 def _measures(found: list[Comparison]) -> Iterator[Table]:
-    """Yield the measures that neither side minimises, a table for textures and one for styles."""
-    for kind, caption in (
-        ("texture", "Measures that neither side was trained on, textures: smaller is nearer"),
-        ("style", "The score of stylised photos, from 0 to 1: larger is better"),
-    ):
+    """Yield what neither side minimises, a table for each model."""
+    for model in dict.fromkeys(each.facts["model"] for each in found):
+        own = [each for each in found if each.facts["model"] == model]
+        is_texture = own[0].facts["kind"] == "texture"
+        names = dict.fromkeys(
+            m.figure
+            for m in own[0].outcome.measurements
+            if m.facts.get("side") == "gatys" and m.figure not in KNOWN
+        )
+        columns = [
+            f"{side}, {each.facts['size']} px" for each in own for side in ("Gatys", "generator")
+        ]
         rows = []
-        for each in found:
-            known = {OWN, ALL, "latency", "memory", "GPU memory"}
-            names = dict.fromkeys(
-                m.figure for m in each.outcome.measurements if m.facts.get("side") == "gatys"
-            )
-            if each.facts["kind"] != kind:
-                continue
-            for name in (name for name in names if name not in known):
-                rows.append(
-                    (
-                        Cell(f"{each.name}: {name}"),
-                        words.middle(each.values(name, side="floor"))
-                        if kind == "texture"
-                        else Cell("1", "the best there is"),
-                        words.middle(each.values(name, side="gatys")),
-                        words.middle(each.values(name, side="generator"), _tone(each, name)),
-                    )
+        for name in names:
+            limit = [words.middle(own[0].values(name, side="floor"))] if is_texture else []
+            cells = [
+                cell
+                for each in own
+                for cell in (
+                    words.middle(each.values(name, side="gatys")),
+                    words.middle(each.values(name, side="generator"), _tone(each, name)),
                 )
-        if rows:
-            limit = "floor" if kind == "texture" else "limit"
-            yield Table(caption, ("", limit, "Gatys", "generator"), rows)
+            ]
+            rows.append((Cell(name), *limit, *cells))
+        if is_texture:
+            caption = f"{model}: measures that neither side minimises, smaller is nearer"
+            yield Table(caption, ("", "floor", *columns), rows)
+        else:
+            caption = f"{model}: score of the painted photo and its parts, 0 to 1, larger is better"
+            yield Table(caption, ("", *columns), rows)
 
 
 def _tone(each: Comparison, figure: str) -> Tone:
@@ -223,7 +229,7 @@ def _plot(each: Comparison, figure: str, under: str) -> Plot:
             Band("generator, fresh seeds", low, statistics.median(generator), high)
         ],
         marks=marks,
-        format_x=words.duration,
-        format_y=words.number,
+        format_x=words.tick,
+        format_y="{:g}".format,
     )  # fmt: skip
     return plot(chart)

@@ -74,10 +74,8 @@ def findings(results: Results) -> Iterator[str]:
         ratios = [ratio(results, model, key, "eager") for key in chosen]
         known = [each for each in ratios if each is not None]
         if known:
-            yield (
-                f"{model}: PyTorch eager takes {words.times(min(known))} to "
-                f"{words.times(max(known))} as long as the program."
-            )
+            low, high = words.times(min(known)), words.times(max(known))
+            yield f"{model}: PyTorch eager takes {words.between(low, high)} the program's time."
         slower = [
             f"{SHORT[variant]} at {key[0]} px"
             for key in chosen
@@ -131,6 +129,7 @@ def tables(results: Results) -> Iterator[Table]:
                     ),
                 )
                 for key in found
+                if key[2] == found[-1][2]
             ],
         )
     yield from _cold(results)
@@ -139,7 +138,7 @@ def tables(results: Results) -> Iterator[Table]:
 def _words(key: Key) -> str:
     size, batch, threads = key
     several = f", {batch} at once" if batch > 1 else ""
-    return f"{size} px{several}, {threads} thread{'' if threads == 1 else 's'}"
+    return f"{size} px{several}, {words.counted(threads, 'thread')}"
 
 
 def _time(results: Results, model: str, key: Key, variant: str) -> Cell:
@@ -188,7 +187,7 @@ def _cold(results: Results) -> Iterator[Table]:
         )  # fmt: skip
     yield Table(
         "Cold: from the start of a process to its first picture of 512 px", ("", *columns), rows
-    )  # noqa: E501
+    )
 
 
 def plots(results: Results) -> Iterator[Plot]:
@@ -198,8 +197,8 @@ def plots(results: Results) -> Iterator[Plot]:
         if len(chosen) < 2:
             continue
         for figure, label, shown in (
-            ("latency", "time", words.duration),
-            ("memory", "peak memory", words.size),
+            ("latency", "time", words.tick),
+            ("memory", "peak memory", words.ticks_size),
         ):
             yield plot(
                 Chart(

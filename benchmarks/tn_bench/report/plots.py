@@ -5,6 +5,7 @@ import itertools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -21,7 +22,7 @@ VARIABLES = {INK: "ink", MUTED: "muted", GRID: "line"} | {
 }
 """Colours that stand for the page's: `var(--ink)` and so on."""
 MARKERS = ("o", "s", "^", "D", "v")
-SHAPES = {"wide": (7.6, 3.7), "narrow": (3.7, 3.4)}
+SHAPES = {"wide": (5.9, 3.3), "narrow": (3.7, 3.4)}
 """Inches, of 72 pixels."""
 
 
@@ -82,7 +83,7 @@ def plot(chart: Chart) -> Plot:
 
 
 def _svg(chart: Chart, shape: str) -> str:
-    settings = {
+    settings: Any = {
         "svg.fonttype": "none",
         "svg.hashsalt": f"{chart.name}-{shape}",
         "font.family": "DejaVu Sans",

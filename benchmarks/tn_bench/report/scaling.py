@@ -87,8 +87,8 @@ def plots(results: Results) -> Iterator[Plot]:
         return
     sizes = [size for size, _, _ in found]
     for name, y, values, shown in (
-        ("speed", "megapixels per second", [s**2 / 1e6 / t for s, t, _ in found], words.number),
-        ("memory", "peak memory", [mb for _, _, mb in found], words.size),
+        ("speed", "megapixels per second", [s**2 / 1e6 / t for s, t, _ in found], "{:g}".format),
+        ("memory", "peak memory", [mb for _, _, mb in found], words.ticks_size),
     ):
         yield plot(
             Chart(

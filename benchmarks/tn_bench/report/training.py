@@ -73,6 +73,6 @@ def plots(results: Results) -> Iterator[Plot]:
                         Line(values.figure, [each / 60 for each in seconds.values], values.values)
                     ],
                     log=(False, figure is not None),
-                    format_y=words.number,
+                    format_y="{:g}".format,
                 )
             )

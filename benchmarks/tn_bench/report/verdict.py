@@ -16,20 +16,12 @@ def claims(results: Results) -> list[Claim]:
     return [*_speed(found, results), *_quality(found), *_memory(found, results)] or [NOTHING]
 
 
-def lead(made: list[Claim]) -> str:
-    """Return one sentence."""
-    return " ".join(f"{each.title}: {each.text}" for each in made)
-
-
 def _speed(found: list[gatys.Comparison], results: Results) -> Iterator[Claim]:
     if found:
         crossings = [each.crossing(gatys.OWN) for each in found]
         lowest = min(crossings, key=lambda each: each.ratio)
         highest = max(crossings, key=lambda each: each.ratio)
-        figure = (
-            lowest.times if lowest is highest
-            else f"{words.times(lowest.ratio).removesuffix('×')} to {highest.times}"
-        )  # fmt: skip
+        figure = words.between(lowest.times, highest.times)
         yield Claim(
             "Speed",
             figure,
@@ -62,8 +54,7 @@ def _quality(found: list[gatys.Comparison]) -> Iterator[Claim]:
         ours = statistics.median(each.values(gatys.OWN, side="generator"))
         ratios.append(ours / each.values("gatys loss")[-1])
     wins = sum(ratio < 1 for ratio in ratios)
-    lowest, highest = (words.times(ratio) for ratio in (min(ratios), max(ratios)))
-    figure = lowest if lowest == highest else f"{lowest.removesuffix('×')} to {highest}"
+    figure = words.between(words.times(min(ratios)), words.times(max(ratios)))
     times = len(found[0].values("gatys seconds"))
     outcome = {0: "Gatys' pictures are nearer", len(found): "the generator's are nearer"}.get(
         wins, f"the generator's are nearer in {wins} of {len(found)} comparisons"

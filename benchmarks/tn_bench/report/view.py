@@ -94,9 +94,8 @@ class Report:
     """Everything."""
 
     title: str
-    lead: str
-    """One sentence: the verdict."""
     claims: Sequence[Claim]
+    """The verdict."""
     notices: Sequence[str]
     sections: Sequence[Section]
     facts: Sequence[tuple[str, str]] = field(default_factory=tuple)

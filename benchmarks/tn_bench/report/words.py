@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tn_bench.report.view import MISSING, Cell, Tone
 
-UNKNOWN = Cell(MISSING, "not measured")
+UNKNOWN = Cell(MISSING)
 
 
 def duration(seconds: float) -> str:
@@ -22,6 +22,26 @@ def duration(seconds: float) -> str:
         return f"{minutes} min {rest:02} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02} min"
+
+
+def tick(seconds: float) -> str:
+    """Return a time beside an axis: `10 ms`, `0.1 s`, `100 s`."""
+    return f"{seconds * 1000:g} ms" if seconds < 0.0995 else f"{seconds:g} s"
+
+
+def ticks_size(megabytes: float) -> str:
+    """Return a size beside an axis: `200 MB`, `2 GB`."""
+    return f"{megabytes:g} MB" if megabytes < 1000 else f"{megabytes / 1000:g} GB"
+
+
+def between(low: str, high: str) -> str:
+    """Return `1.2 to 1.8×` of two texts with a unit of one letter; one where they are alike."""
+    return low if low == high else f"{low[:-1]} to {high}"
+
+
+def counted(count: int, noun: str) -> str:
+    """Return `1 case` or `2 cases`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def size(megabytes: float) -> str:

@@ -121,6 +121,11 @@ def _save_network(model: Path, path: Path) -> float:
 
 
 def _export_plain(saved: Path, path: Path) -> None:
+    import logging  # noqa: PLC0415
+    import warnings  # noqa: PLC0415
+
     from tn_bench.networks import export_plain  # noqa: PLC0415
 
+    logging.disable(logging.WARNING)  # torch.onnx has much to say; this process is for it alone
+    warnings.simplefilter("ignore")
     export_plain(saved, path)

@@ -102,7 +102,7 @@ def _compare(bench: Bench, subject: Subject, size: int) -> Found:
     pictures = {
         "exemplar": bench.keep(f"gatys {subject.name} exemplar", _pixels(subject.pixels())),
         "generator": bench.keep(f"gatys {subject.name} {size} generator", samples[0]),
-        "gatys": bench.keep(f"gatys {subject.name} {size} gatys", way.pictures[-1]),
+        "Gatys": bench.keep(f"gatys {subject.name} {size} gatys", way.pictures[-1]),
     }
     if photo:
         shown = _pixels(photo_pixels(photo, size))

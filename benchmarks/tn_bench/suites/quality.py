@@ -42,7 +42,7 @@ def _texture(bench: Bench, subject: Subject) -> Found:
         name = f"sample {number + 1}"
         pictures[name] = bench.keep(f"quality {subject.name} {name}", sample)
     if gatys:
-        pictures["gatys"] = gatys.name
+        pictures["Gatys"] = gatys.name
     return Found(found, pictures)
 
 
@@ -82,7 +82,7 @@ def _style(bench: Bench, subject: Subject) -> Found:
         pictures[f"photo {path.stem}"] = bench.keep(f"{name} photo", photo)
         pictures[f"painted {path.stem}"] = bench.keep(name, picture)
     if gatys := _gatys_picture(bench, subject):
-        pictures["gatys"] = gatys.name
+        pictures["Gatys"] = gatys.name
     return Found(found, pictures)
 
 

@@ -1,10 +1,9 @@
 """How good a generator is after so many minutes of training, and how many steps a minute has."""
 # ruff: noqa: PLC0415
 
-import dataclasses
 import statistics
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from tn_bench.results import Fact, Measurement
 from tn_bench.subjects import Subject
 from tn_bench.suites.case import Bench, Case, Device, Found, measurement
 from tn_runtime.pixels import Pixels
+from tn_runtime.schema import build
 
 if TYPE_CHECKING:
     import torch
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 TITLE = "Training"
 HOW = (
-    "`tn-train texture EXEMPLAR --minutes M` and `tn-train style PAINTING --minutes M` with the "
-    "preset of the model, from nothing. At each evaluation the loss that tn-train reports (fixed "
+    "As `tn-train texture EXEMPLAR --minutes M` and `tn-train style PAINTING --minutes M` do it, "
+    "with the network and the recipe that the model file names, from nothing. At each evaluation "
+    "the loss that tn-train reports (fixed "
     "noise, all octaves; for styles on photos held out), and a measure of the pictures: marginals "
     "relu4_3 for a texture (smaller is nearer), the score for a style (larger is better). The rate "
     "falls to nothing over the length of a run, so a point on the way is not what a shorter run "
@@ -55,16 +56,15 @@ def trained(subject: Subject, minutes: float, device: Device) -> tuple[list[Meas
 
     from tn_bench.picture import to_pixels
     from tn_train.checkpoint import Checkpoint
-    from tn_train.config import PRESETS, Budget
+    from tn_train.config import Budget, GeneratorConfig, TrainingConfig
     from tn_train.loop import Run, train
 
     target = torch.device(device)
-    preset = PRESETS[subject.spec.kind][subject.spec.generator.preset]
     checkpoint = Checkpoint(
         name=subject.name,
         preset=subject.spec.generator.preset,
-        config=preset.generator,
-        training=dataclasses.replace(preset.training, seed=0),
+        config=build(GeneratorConfig, subject.spec.generator.config),
+        training=build(TrainingConfig, subject.training),
         budget=Budget(minutes=minutes),
         descriptor="vgg16",
         exemplar=subject.spec.exemplar,
@@ -122,11 +122,16 @@ def _task(
             batch=stage.batch,
             report=lambda _: None,
         )
-        workers.callback(lambda made=weakref.ref(stream): (each := made()) and each.close())
+        workers.callback(_close, weakref.ref(stream))
         return stream
 
     held = held_out(photos, max(stage.sample for stage in training.stages), lambda _: None)
     return StyleTask(descriptor, pixels, crops, held, training)
+
+
+def _close(stream: "weakref.ref[Generator[Tensor, None, None]]") -> None:
+    if (made := stream()) is not None:
+        made.close()
 
 
 def _measured(
