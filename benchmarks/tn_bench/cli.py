@@ -5,6 +5,7 @@ import json
 import math
 import shlex
 import sys
+import tempfile
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -250,12 +251,14 @@ def run_(
 
     chosen = [Subject.parse(each) for each in subjects] if subjects else bundled()
     output.mkdir(parents=True, exist_ok=True)
-    bench = Bench(config.QUICK if quick else config.FULL, target, chosen, output)
     order = tuple(name for name in NAMES if name in names)
-    steps = running.plan(bench, order)
-    results = running.begin(bench, order, steps, quick=quick, command=_command())
-    with shown() as show:
-        results = running.measure(results, steps, output, show)
+    with tempfile.TemporaryDirectory(prefix="tn-bench-") as work:
+        extent = config.QUICK if quick else config.FULL
+        bench = Bench(extent, target, chosen, output, Path(work))
+        steps = running.plan(bench, order)
+        results = running.begin(bench, order, steps, quick=quick, command=_command())
+        with shown() as show:
+            results = running.measure(results, steps, output, show)
     failed = [each for each in results.outcomes if each.failure]
     for each in failed:
         console.note_error(f"{each.suite}, {each.case}: {each.failure}")

@@ -53,7 +53,9 @@ class Extent:
     variants: tuple[str, ...]
     """Ways to run one network; see `suites.latency`."""
     one_thread: bool
-    """Whether to measure on one thread, too."""
+    """Whether to measure single pictures on one thread, too."""
+    cold_runs: int
+    """Processes that are timed from start to first picture."""
 
     scaling_sizes: tuple[int, ...]
     photos: int
@@ -79,6 +81,7 @@ FULL = Extent(
     batches=(1, 8),
     variants=("program", "plain", "eager", "channels_last", "compile"),
     one_thread=True,
+    cold_runs=5,
     scaling_sizes=(1024, 2048, 4096, 8192, 16384),
     photos=20,
     sample_size=512,
@@ -99,8 +102,9 @@ QUICK = Extent(
     batches=(1,),
     variants=("program", "plain", "eager", "channels_last"),
     one_thread=False,
+    cold_runs=2,
     scaling_sizes=(1024, 2048),
     photos=5,
     sample_size=256,
-    minutes=0.3,
+    minutes=0.2,
 )

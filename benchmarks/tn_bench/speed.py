@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tn_bench.config import FULL, Extent
+from tn_bench.config import FULL
 from tn_bench.machine import cores
 from tn_bench.subjects import Subject
 from tn_bench.suites import latency
@@ -50,7 +50,6 @@ def measure(
     rounds: int,
     device: Device,
     report: Callable[[str], None],
-    extent: Extent = FULL,
 ) -> Speed:
     """Measure a generator with all cores of this machine, or its GPU.
 
@@ -60,10 +59,9 @@ def measure(
         rounds: processes for each variant and size.
         device: to measure on.
         report: told what is about to be measured.
-        extent: how long a process repeats what it measures.
     """
     extent = dataclasses.replace(
-        extent,
+        FULL,
         rounds=rounds,
         latency_sizes=sizes,
         latency_textures=1,
@@ -73,7 +71,7 @@ def measure(
     )
     with tempfile.TemporaryDirectory() as folder:
         subject = Subject.alone(model)
-        bench = Bench(extent, device, [subject], Path(folder))
+        bench = Bench(extent, device, [subject], Path(folder), Path(folder))
         found = []
         for case in latency.cases(bench):
             if not case.name.endswith("cold"):

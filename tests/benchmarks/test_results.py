@@ -30,7 +30,7 @@ def raising(error):
 @pytest.fixture
 def new(tmp_path):
     def make(steps):
-        bench = Bench(QUICK, "cpu", (), tmp_path)
+        bench = Bench(QUICK, "cpu", (), tmp_path, tmp_path)
         return running.begin(bench, ("latency",), steps, quick=True, command="tn-bench run")
 
     return make

@@ -1,6 +1,5 @@
 """What a suite is made of, and what it is given."""
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -50,6 +49,9 @@ class Bench:
     device: Device
     subjects: Sequence[Subject]
     folder: Path
+    """Of the results."""
+    work: Path
+    """For what is needed in between."""
 
     @property
     def textures(self) -> list[Subject]:
@@ -66,15 +68,6 @@ class Bench:
         """One thread, where that is asked for, and all; on a GPU they do not matter."""
         few = [1] if self.extent.one_thread and self.device == "cpu" and cores() > 1 else []
         return [*few, cores()]
-
-    @cached_property
-    def work(self) -> Path:
-        """A folder for what is needed in between; it goes with this object."""
-        return Path(self._temporary.name)
-
-    @cached_property
-    def _temporary(self) -> "tempfile.TemporaryDirectory[str]":
-        return tempfile.TemporaryDirectory(prefix="tn-bench-", ignore_cleanup_errors=True)
 
     def network(self, subject: Subject) -> Path:
         """Return a file with a model's PyTorch network, for `networks.load`."""

@@ -5,6 +5,7 @@ the machine's speed drifts.
 """
 # ruff: noqa: PLC0415
 
+import itertools
 import subprocess
 import sys
 import time
@@ -39,14 +40,16 @@ HOW = (
     "folded away, as in the program. Memory is the largest resident size of a process that does "
     "nothing else. 'Of the matrix product' is useful operations per second over those of an fp32 "
     "product of 2048x2048 matrices in PyTorch, measured between the others. Cold is the time from "
-    "the start of a process to its first picture. Above about 0.4 megapixels tn-run paints a photo "
+    "the start of a process to its first picture. On a GPU all compute in fp32, and its memory is "
+    "what the device has in use at the end. Above about 0.4 megapixels tn-run paints a photo "
     "in tiles that share statistics; measuring these and opening a session for them is listed "
     "apart and is part of the figure."
 )
 GEMM = 2048
 """Side of the square fp32 matrices whose product stands for the machine's speed."""
 COLD_SIZE = 512
-COLD_RUNS = 3
+MOST_PIXELS = 8 * 1024**2
+"""Of all pictures that are made at once: PyTorch needs 500 bytes and more for each."""
 FIRST_PICTURE = {
     "texture": f"""
 from tn_runtime import load, synthesize
@@ -79,15 +82,16 @@ def cases(bench: Bench) -> Iterator[Case]:
     for subject in [*bench.textures[: extent.latency_textures], *bench.styles]:
         yield Case(f"{subject.name}, network", 8, partial(_network, bench, subject))
         batches = extent.batches if subject.kind == "texture" else (1,)
-        for size in extent.latency_sizes:
-            for batch in batches:
-                for threads in bench.thread_counts:
-                    name = f"{subject.name}, {size} px, batch {batch}, {_threads(threads)}"
-                    pixels = batch * (size / 1024) ** 2
-                    cost = sum(COST[each] + 2 * pixels for each in extent.variants) * extent.rounds
-                    work = partial(_compare, bench, subject, size, batch, threads)
-                    yield Case(name, cost, work)
-        yield Case(f"{subject.name}, cold", 8 * COLD_RUNS, partial(_cold, bench, subject))
+        for size, batch in itertools.product(extent.latency_sizes, batches):
+            if batch > 1 and batch * size**2 > MOST_PIXELS:
+                continue
+            for threads in bench.thread_counts if batch == 1 else bench.thread_counts[-1:]:
+                name = f"{subject.name}, {size} px, batch {batch}, {_threads(threads)}"
+                pixels = batch * (size / 1024) ** 2
+                cost = sum(COST[each] + 2 * pixels for each in extent.variants) * extent.rounds
+                work = partial(_compare, bench, subject, size, batch, threads)
+                yield Case(name, cost, work)
+        yield Case(f"{subject.name}, cold", 5 * extent.cold_runs, partial(_cold, bench, subject))
 
 
 def _threads(count: int) -> str:
@@ -230,6 +234,7 @@ def pytorch(
     from tn_train.pyramid import pyramid, with_noise
 
     torch.set_num_threads(threads)
+    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]  # as the program
     generator = load(path).to(device)
     layout = torch.contiguous_format if variant == "eager" else torch.channels_last
     generator.to(memory_format=layout)  # type: ignore[call-overload]  # untyped
@@ -303,7 +308,7 @@ def _cold(bench: Bench, subject: Subject) -> Found:
     """Time whole processes from outside."""
     paths = {"program": subject.model, "eager": bench.network(subject)}
     runs: dict[str, list[float]] = {variant: [] for variant in paths}
-    for _ in range(COLD_RUNS):
+    for _ in range(bench.extent.cold_runs):
         for variant, path in paths.items():
             runs[variant].append(_first_picture(variant, path, subject.kind, bench.device))
     facts: dict[str, Fact] = {"model": subject.name, "kind": subject.kind, "size": COLD_SIZE}

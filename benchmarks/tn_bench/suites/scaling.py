@@ -1,10 +1,12 @@
 """How time and memory grow: with the picture, with the number of photos, with the threads."""
 # ruff: noqa: PLC0415
 
+import io
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
 
@@ -95,9 +97,11 @@ def run_command(words: Sequence[str], device: Device) -> tuple[float, dict[str, 
 
     with tempfile.TemporaryDirectory() as folder:
         words = [word.format(folder=folder) for word in words]
-        start = time.perf_counter()
-        app([*words, "--provider", device, "--json"], standalone_mode=False)
-        return time.perf_counter() - start, memory(device)
+        with redirect_stdout(io.StringIO()):
+            start = time.perf_counter()
+            app([*words, "--provider", device, "--json"], standalone_mode=False)
+            seconds = time.perf_counter() - start
+        return seconds, memory(device)
 
 
 def _threads(bench: Bench, subject: Subject, threads: int) -> Found:
