@@ -18,7 +18,7 @@ from tn_runtime.schema import build
 from tn_runtime.spec import METADATA_KEY, ModelSpec
 from tn_train.config import GeneratorConfig
 from tn_train.generator import Generator
-from tn_train.norm import EPS, InstanceNorm, Statistics
+from tn_train.norm import EPS, Condition, InstanceNorm
 
 if TYPE_CHECKING:
     from torch.export import Dim
@@ -45,9 +45,10 @@ def network(model: Path) -> Generator:
     if missing := state.keys() - weights.keys():
         raise RequestError(f"{model} has no weights {min(missing)!r}: export it again")
     for name, tensor in state.items():
-        # Convolutions have more input channels in the file, with weights of 0: `core._padded`.
-        array = numpy_helper.to_array(weights[name])[tuple(map(slice, tensor.shape))]
-        tensor.copy_(torch.from_numpy(np.array(array)))
+        array = numpy_helper.to_array(weights[name])
+        if array.ndim == 4:  # with more input channels in the file, of weight 0: `core._padded`
+            array = array[:, : tensor.shape[1]]
+        tensor.copy_(torch.from_numpy(np.array(array)).view(tensor.shape))
     return generator
 
 
@@ -105,7 +106,7 @@ class Plain(nn.Module):
 
     def forward(self, *levels: Tensor) -> Tensor:
         """Return float32 (N, 3, h, w) of levels (N, C, h / 2^k, w / 2^k), finest first."""
-        return self.network.run(levels, Statistics())
+        return self.network.run(levels, Condition())
 
 
 def export_plain(saved: Path, path: Path) -> None:
@@ -132,7 +133,7 @@ def export_plain(saved: Path, path: Path) -> None:
 
 
 def _times(factor: int, dim: "Dim") -> "Dim":
-    return dim if factor == 1 else factor * dim  # type: ignore[operator, return-value]  # untyped
+    return dim if factor == 1 else factor * dim
 
 
 def _padded(convolution: nn.Conv2d, mode: str) -> nn.Conv2d:
@@ -149,5 +150,5 @@ def _padded(convolution: nn.Conv2d, mode: str) -> nn.Conv2d:
 
 def _usual(norm: InstanceNorm) -> nn.InstanceNorm2d:
     made = nn.InstanceNorm2d(norm.channels, eps=EPS, affine=True)
-    made.load_state_dict(norm.state_dict())
+    made.load_state_dict({name: each.mean(0) for name, each in norm.state_dict().items()})
     return made

@@ -10,6 +10,7 @@ Pictures lie beside the file, in the folder `pictures`.
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -55,7 +56,7 @@ class Measurement:
     facts: dict[str, Fact]
     """What was measured: model, size, variant ..."""
 
-    def has(self, figure: str, facts: dict[str, Fact]) -> bool:
+    def has(self, figure: str, facts: Mapping[str, Fact]) -> bool:
         """Tell whether this is a figure of that name, of what these facts name."""
         return self.figure == figure and facts.items() <= self.facts.items()
 

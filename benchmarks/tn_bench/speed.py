@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tn_bench.config import FULL
 from tn_bench.machine import cores
+from tn_bench.results import Measurement
 from tn_bench.subjects import Subject
 from tn_bench.suites import latency
 from tn_bench.suites.case import Bench, Device
@@ -72,7 +73,7 @@ def measure(
     with tempfile.TemporaryDirectory() as folder:
         subject = Subject.alone(model)
         bench = Bench(extent, device, [subject], Path(folder), Path(folder))
-        found = []
+        found: list[Measurement] = []
         for case in latency.cases(bench):
             if not case.name.endswith("cold"):
                 report(case.name)

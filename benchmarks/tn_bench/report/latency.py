@@ -224,4 +224,4 @@ def _lines(results: Results, model: str, chosen: Sequence[Key], figure: str) -> 
                 middle = statistics.median(values) if figure == "latency" else max(values)
                 points.append((key[0], middle))
         if points:
-            yield Line(SHORT[variant], *zip(*points, strict=True))
+            yield Line(SHORT[variant], [x for x, _ in points], [y for _, y in points])

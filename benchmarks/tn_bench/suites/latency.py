@@ -257,7 +257,7 @@ def pytorch(
         if config.kind == "style":
             z = with_noise(pyramid(generator, picture.to(device).float() / 255), z)
         z = [level.contiguous(memory_format=layout) for level in z]
-        return network(*z).cpu()  # type: ignore[no-any-return]  # compiled is untyped
+        return network(*z).cpu()
 
     return make
 
@@ -269,7 +269,7 @@ def _compiled(forward: Callable[..., Any]) -> Callable[..., Any]:
 
     if not torch.cuda.is_available() and not any(map(shutil.which, ("g++", "clang++", "cl"))):
         raise NotHere("torch.compile needs a C++ compiler")
-    return torch.compile(forward)  # type: ignore[no-any-return]
+    return torch.compile(forward)
 
 
 def _gemm_gflops(threads: int, device: Device, extent: Extent) -> list[float]:

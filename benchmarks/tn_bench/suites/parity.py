@@ -123,7 +123,7 @@ def against_cuda(model: Path) -> tuple[int, float]:
     photo = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8)
     pictures = []
     for provider in ("cpu", "cuda"):
-        loaded = load(model, provider)  # type: ignore[arg-type]  # a literal
+        loaded = load(model, provider)
         is_texture = loaded.spec.kind == "texture"
         made = synthesize(loaded, SIZE, seed=3) if is_texture else stylize(loaded, photo)
         pictures.append(made.astype(int))

@@ -67,7 +67,7 @@ def trained(subject: Subject, minutes: float, device: Device) -> tuple[list[Meas
         training=build(TrainingConfig, subject.training),
         budget=Budget(minutes=minutes),
         descriptor="vgg16",
-        exemplar=subject.spec.exemplar,
+        exemplars=(subject.spec.exemplar,),
     )
     seen: list[tuple[float, int, Evaluation]] = []
     last = 0
@@ -126,7 +126,7 @@ def _task(
         return stream
 
     held = held_out(photos, max(stage.sample for stage in training.stages), lambda _: None)
-    return StyleTask(descriptor, pixels, crops, held, training)
+    return StyleTask(descriptor, [pixels], crops, held, training)
 
 
 def _close(stream: "weakref.ref[Generator[Tensor, None, None]]") -> None:
