@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 LEAVES := train/tn_train/data/dead_leaves.jpg
 PHOTO := train/tn_train/data/photos/coffee.jpg
 
-.PHONY: demo site test test-hard test-lowest check format clean
+.PHONY: demo site test test-hard test-lowest bench results check format clean
 
 demo: demo/leaves.onnx demo/coffee.jpg
 	$(BIN)/tn-run texture demo/leaves.onnx -o demo/tile.png --size 1024 --tileable
@@ -56,6 +56,19 @@ test-lowest:
 	.venv-lowest/bin/python -m pip install --quiet --constraint lowest.txt . --group lowest
 	.venv-lowest/bin/pytest -p no:cacheprovider tests/runtime
 
+# All suites in short, within five minutes of two idle cores, and the page that shows them. It goes on where it was stopped.
+bench: $(READY)
+	$(BIN)/tn-bench run --quick -o bench
+	$(BIN)/tn-bench report bench -o bench/report.html
+
+# The same, made from a clean tree, into what is committed: benchmarks/results and the table in the README.
+results: bench
+	rm -rf benchmarks/results
+	mkdir benchmarks/results
+	cp bench/results.json benchmarks/results/
+	$(BIN)/tn-bench report bench -o benchmarks/results/report.html
+	$(BIN)/python benchmarks/lab/figures.py benchmarks/results README.md
+
 check: $(READY)
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
@@ -66,7 +79,7 @@ format: $(READY)
 	$(BIN)/ruff check --fix
 
 clean:
-	rm -rf $(VENV) .venv-lowest demo build dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-lowest demo bench build dist .mypy_cache .pytest_cache .ruff_cache
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

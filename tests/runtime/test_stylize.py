@@ -202,6 +202,16 @@ def test_on_cuda_larger_photos_are_painted_in_one_run(normalized, monkeypatch):
         assert [len(run["content"][0]) == 170 for run in watched.runs] == [whole]
 
 
+def test_on_a_small_gpu_one_run_is_no_larger_than_a_tile(normalized, monkeypatch):
+    monkeypatch.setattr(stylization, "REFERENCE_PIXELS", 10000)
+    content = photo((170, 180))
+    for tile, whole in ((128, False), (256, True)):
+        watched = Watched(normalized.session)
+        model = dataclasses.replace(normalized, session=watched, provider="cuda", tile=tile)
+        stylize(model, content)
+        assert [len(run["content"][0]) == 170 for run in watched.runs] == [whole]
+
+
 @pytest.fixture
 def sessions(monkeypatch):
     """The numbers of sessions that were open when one more was opened."""

@@ -184,9 +184,10 @@ def test_windows_agree_on_their_overlap(tiny, origin):
 def test_tiles_equal_the_whole(tiny):
     size, origin = (203, 150), (-21, 5)
     whole = synthesize(tiny, size, 3, origin)
-    tiled = dataclasses.replace(tiny, tile=64)
-    assert len(list(bands(tiled, size, 3, origin))) > 1
-    equal(synthesize(tiled, size, 3, origin), whole)
+    for tile, several in ((64, True), (1024, False)):
+        tiled = dataclasses.replace(tiny, tile=tile)
+        assert (len(list(bands(tiled, size, 3, origin))) > 1) == several
+        equal(synthesize(tiled, size, 3, origin), whole)
 
 
 @pytest.mark.parametrize("strides", [(1, 2), (3, 16), (8, 8)])

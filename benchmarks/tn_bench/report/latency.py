@@ -39,6 +39,11 @@ def seconds(results: Results, model: str, key: Key, variant: str) -> list[float]
     return results.values("latency", **_facts(model, key), variant=variant)
 
 
+def memory(results: Results, model: str, key: Key, variant: str) -> list[float]:
+    """Return the peaks of memory of all processes, MB."""
+    return results.values("memory", **_facts(model, key), variant=variant)
+
+
 def ratio(results: Results, model: str, key: Key, variant: str) -> float | None:
     """Return how many times as long as the program it takes: the median of ratios of a round."""
     ratios = []
@@ -70,7 +75,7 @@ def _facts(model: str, key: Key) -> dict[str, str | int | float]:
 def findings(results: Results) -> Iterator[str]:
     """Yield what the figures say."""
     for model in models(results):
-        chosen = _usual(results, model)
+        chosen = usual(results, model)
         ratios = [ratio(results, model, key, "eager") for key in chosen]
         known = [each for each in ratios if each is not None]
         if known:
@@ -86,7 +91,7 @@ def findings(results: Results) -> Iterator[str]:
             yield f"{model}: the program is slower than {words.joined(slower)}."
 
 
-def _usual(results: Results, model: str) -> list[Key]:
+def usual(results: Results, model: str) -> list[Key]:
     """Return the keys of one picture on all threads."""
     found = keys(results, model)
     most = max((threads for _, _, threads in found), default=0)
@@ -110,7 +115,7 @@ def tables(results: Results) -> Iterator[Table]:
                 (
                     Cell(_words(key)),
                     *(_time(results, model, key, variant) for variant in there),
-                    _share(results, model, key),
+                    share_cell(results, model, key),
                 )
                 for key in found
             ],
@@ -121,12 +126,7 @@ def tables(results: Results) -> Iterator[Table]:
             [
                 (
                     Cell(_words(key)),
-                    *(
-                        words.memory(
-                            results.values("memory", **_facts(model, key), variant=variant)
-                        )
-                        for variant in there
-                    ),
+                    *(words.memory(memory(results, model, key, variant)) for variant in there),
                 )
                 for key in found
                 if key[2] == found[-1][2]
@@ -153,7 +153,8 @@ def _time(results: Results, model: str, key: Key, variant: str) -> Cell:
     return Cell(words.duration(statistics.median(values)), note, "good" if times > 1 else "bad")
 
 
-def _share(results: Results, model: str, key: Key) -> Cell:
+def share_cell(results: Results, model: str, key: Key) -> Cell:
+    """Return the share as a cell."""
     found = share(results, model, key)
     return words.UNKNOWN if found is None else Cell(words.percent(found))
 
@@ -193,7 +194,7 @@ def _cold(results: Results) -> Iterator[Table]:
 def plots(results: Results) -> Iterator[Plot]:
     """Yield time and memory against size."""
     for model in models(results):
-        chosen = _usual(results, model)
+        chosen = usual(results, model)
         if len(chosen) < 2:
             continue
         for figure, label, shown in (

@@ -10,9 +10,9 @@ from pathlib import Path
 import jinja2
 
 from tn_bench.machine import describe
-from tn_bench.report import comparison, verdict, words
+from tn_bench.report import comparison, glance, verdict, words
 from tn_bench.report.plots import DARK, LIGHT, standalone
-from tn_bench.report.view import Picture, Report, Section, Sheet
+from tn_bench.report.view import Picture, Report, Section, Sheet, Table
 from tn_bench.results import PICTURES, Outcome, Results, load
 from tn_bench.suites import NAMES, suite
 from tn_runtime.files import atomic
@@ -40,6 +40,7 @@ def write(folders: Sequence[Path], output: Path) -> list[Path]:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    environment.filters["table"] = markdown_table
     context = {"report": made, "light": LIGHT, "dark": DARK, "plots": plots.name}
     files = {output: "page.html.j2", output.with_suffix(".md"): "summary.md.j2"}
     for path, template in files.items():
@@ -58,36 +59,37 @@ def build(runs: Sequence[Results], folders: Sequence[Path]) -> Report:
     """Return what is shown: the first run in full, the others compared with it."""
     results, folder = runs[0], folders[0]
     claims = verdict.claims(results)
-    sections = [_section(name, results, folder) for name in NAMES]
+    sections = [glance.section(results), *(_section(name, results, folder) for name in NAMES)]
     if len(runs) > 1:
         sections.insert(0, comparison.section(runs, [each.name for each in folders]))
     return Report(
         title=TITLE,
         claims=claims,
-        notices=list(_notices(results)),
+        notices=notices(results),
         sections=sections,
         facts=_facts(results),
     )
 
 
-def _notices(results: Results) -> list[str]:
-    notices = []
+def notices(results: Results) -> list[str]:
+    """Return what must be known before the figures are believed."""
+    made = []
     if results.quick:
-        notices.append(
+        made.append(
             "A quick run: few sizes, few repetitions, short optimisations and trainings. The full "
             "one is tn-bench run without --quick."
         )
     shares = [each.others for each in results.outcomes if each.done]
     if shares and statistics.median(shares) > BUSY:
-        notices.append(
+        made.append(
             f"The machine was busy: other processes took {statistics.median(shares):.0%} of the "
             "processor (median over the cases). Times are longer than on an idle machine; ratios "
             "of variants that take turns hold better."
         )
     failed = [each for each in results.outcomes if each.failure]
     if failed:
-        notices.append(f"{words.counted(len(failed), 'case')} failed; see the sections.")
-    return notices
+        made.append(f"{words.counted(len(failed), 'case')} failed; see the sections.")
+    return made
 
 
 def _facts(results: Results) -> list[tuple[str, str]]:
@@ -148,6 +150,16 @@ def _data_uri(path: Path) -> str:
     stream = io.BytesIO()
     encode(stream, ".jpg", Rows.of_array(read(path).srgb()))
     return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"
+
+
+def markdown_table(table: Table) -> str:
+    """Return a table in Markdown, without its caption."""
+    rows = [
+        list(table.columns),
+        ["---"] * len(table.columns),
+        *([str(cell).replace("|", "\\|") for cell in row] for row in table.rows),
+    ]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def _tidy(text: str) -> str:
