@@ -48,7 +48,7 @@ def in_process(function: Callable[..., T], *arguments: object) -> T:
             f"the process of {function.__name__} ended with code {process.exitcode}"
         ) from error
     finally:
-        process.terminate()
+        process.kill()  # optimisation and training would hold a milder signal back
         process.join()
     if not returned:
         raise value
