@@ -99,7 +99,7 @@ def test_the_verdict_is_that_of_the_figures(folder, tmp_path):
 def test_a_better_generator_is_said_to_be_better(folder, tmp_path):
     _, summary, _ = written([folder(loss=0.001)], tmp_path)
     assert "**Speed: &gt; 500×" in summary or "**Speed: > 500×" in summary
-    assert "the generator's are nearer" in summary
+    assert "the generator's pictures are nearer" in summary
     assert "not reached" in summary
 
 

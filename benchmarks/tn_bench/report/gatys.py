@@ -1,5 +1,6 @@
 """The section on Gatys' optimisation."""
 
+import itertools
 import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -60,13 +61,23 @@ class Comparison:
         """Seconds of one sample."""
         return statistics.median(self.values("latency"))
 
-    def crossing(self, figure: str) -> Crossing:
-        """Return when Gatys reaches the generator's median loss."""
-        wanted = statistics.median(self.values(figure, side="generator"))
+    @property
+    def best(self) -> float:
+        """Gatys' lowest loss."""
+        return min(self.values("gatys loss"))
+
+    def way(self, figure: str) -> tuple[list[float], list[float]]:
+        """Return seconds, and Gatys' lowest loss until then."""
         if figure == OWN:
             seconds, losses = self.values("gatys seconds"), self.values("gatys loss")
         else:
             seconds, losses = self.values("gatys snapshot seconds"), self.values(ALL, side="gatys")
+        return seconds, list(itertools.accumulate(losses, min))
+
+    def crossing(self, figure: str) -> Crossing:
+        """Return when Gatys reaches the generator's median loss."""
+        wanted = statistics.median(self.values(figure, side="generator"))
+        seconds, losses = self.way(figure)
         pairs = zip(seconds, losses, strict=True)
         at = next((second for second, loss in pairs if loss <= wanted), None)
         until = seconds[-1] if at is None else at
@@ -132,7 +143,7 @@ def tables(results: Results) -> Iterator[Table]:
         )  # fmt: skip
     yield Table(
         "What it takes",
-        ("", "one sample", "Gatys, all evaluations", "training (as the model file says)",
+        ("", "one sample", "Gatys, all evaluations", "training",
          "peak memory, generator", "peak memory, Gatys"),
         [
             (
@@ -142,7 +153,7 @@ def tables(results: Results) -> Iterator[Table]:
                     words.duration(each.values("gatys seconds")[-1]),
                     f"{len(each.values('gatys seconds'))} evaluations",
                 ),
-                Cell(words.duration(each.values("training")[0]), "on another machine, maybe"),
+                Cell(words.duration(each.values("training")[0]), "says the model file"),
                 *(words.memory(each.values("memory", side=side)) for side in SIDES),
             )
             for each in found
@@ -201,10 +212,7 @@ def plots(results: Results) -> Iterator[Plot]:
 
 def _plot(each: Comparison, figure: str, under: str) -> Plot:
     generator = each.values(figure, side="generator")
-    if figure == OWN:
-        seconds, losses = each.values("gatys seconds"), each.values("gatys loss")
-    else:
-        seconds, losses = each.values("gatys snapshot seconds"), each.values(ALL, side="gatys")
+    seconds, losses = each.way(figure)
     low, high = min(generator), max(generator)
     crossing = each.crossing(figure)
     marks = [Mark(each.latency, statistics.median(generator), "one sample")]

@@ -17,10 +17,8 @@ HOW = (
 
 
 def section(results: Results) -> Section:
-    """Return the section; without tables where nothing of it is measured."""
-    made = table(results)
-    return Section("glance", TITLE, tables=[made] if made.rows else [], how=HOW,
-                   command=results.command)  # fmt: skip
+    """Return the section."""
+    return Section("glance", TITLE, tables=[table(results)], how=HOW, command=results.command)
 
 
 def table(results: Results) -> Table:

@@ -59,7 +59,9 @@ def build(runs: Sequence[Results], folders: Sequence[Path]) -> Report:
     """Return what is shown: the first run in full, the others compared with it."""
     results, folder = runs[0], folders[0]
     claims = verdict.claims(results)
-    sections = [glance.section(results), *(_section(name, results, folder) for name in NAMES)]
+    sections = [_section(name, results, folder) for name in NAMES]
+    if glance.table(results).rows:
+        sections.insert(0, glance.section(results))
     if len(runs) > 1:
         sections.insert(0, comparison.section(runs, [each.name for each in folders]))
     return Report(
@@ -127,7 +129,10 @@ def _states(name: str, results: Results) -> list[str]:
         return ["Not measured: this run left the suite out."]
     outcomes = results.of(name)
     states = [f"Failed: {each.case}: {each.failure}." for each in outcomes if each.failure]
-    states += [f"Skipped: {each.case}: {each.skipped}." for each in outcomes if each.skipped]
+    reasons = dict.fromkeys(each.skipped for each in outcomes if each.skipped)
+    for reason in reasons:
+        cases = words.joined([each.case for each in outcomes if each.skipped == reason])
+        states.append(f"Skipped: {cases}: {reason}.")
     missing = results.planned[name] - len(outcomes)
     if missing > 0:
         states.append(

@@ -21,7 +21,12 @@ def _speed(found: list[gatys.Comparison], results: Results) -> Iterator[Claim]:
         crossings = [each.crossing(gatys.OWN) for each in found]
         lowest = min(crossings, key=lambda each: each.ratio)
         highest = max(crossings, key=lambda each: each.ratio)
-        figure = words.between(lowest.times, highest.times)
+        all_reached = all(each.reached for each in crossings)
+        figure = (
+            words.between(lowest.times, highest.times)
+            if all_reached
+            else f"> {words.times(lowest.ratio)}"
+        )
         yield Claim(
             "Speed",
             figure,
@@ -52,13 +57,14 @@ def _quality(found: list[gatys.Comparison]) -> Iterator[Claim]:
     ratios = []
     for each in found:
         ours = statistics.median(each.values(gatys.OWN, side="generator"))
-        ratios.append(ours / each.values("gatys loss")[-1])
+        ratios.append(ours / each.best)
     wins = sum(ratio < 1 for ratio in ratios)
     figure = words.between(words.times(min(ratios)), words.times(max(ratios)))
     times = len(found[0].values("gatys seconds"))
-    outcome = {0: "Gatys' pictures are nearer", len(found): "the generator's are nearer"}.get(
-        wins, f"the generator's are nearer in {wins} of {len(found)} comparisons"
-    )
+    outcome = {
+        0: "Gatys' pictures are nearer",
+        len(found): "the generator's pictures are nearer",
+    }.get(wins, f"the generator's pictures are nearer in {wins} of {len(found)} comparisons")
     yield Claim(
         "Quality",
         figure,

@@ -53,10 +53,9 @@ def number(value: float) -> str:
     """Return a figure with three digits."""
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"
-    places = 2 - math.floor(math.log10(abs(value)))
-    if places > 5:
-        return f"{value:.1e}"
-    return f"{value:,.{max(0, places)}f}"
+    if abs(value) >= 999.5:
+        return f"{value:,.0f}"
+    return f"{value:#.3g}".rstrip(".") if abs(value) >= 1e-4 else f"{value:.1e}"
 
 
 def times(ratio: float) -> str:
