@@ -250,6 +250,8 @@ def run_(
     from tn_bench.suites.case import Bench
 
     chosen = [Subject.parse(each) for each in subjects] if subjects else bundled()
+    if len({subject.name for subject in chosen}) < len(chosen):
+        raise RequestError("two of the models have the same name; measure them in two runs")
     output.mkdir(parents=True, exist_ok=True)
     order = tuple(name for name in NAMES if name in names)
     with tempfile.TemporaryDirectory(prefix="tn-bench-") as work:

@@ -62,7 +62,7 @@ def begin(
     if not (bench.folder / NAME).exists():
         return new
     kept = load(bench.folder)
-    for name in ("version", "commit", "quick", "device", "subjects", "machine"):
+    for name in ("subjects", "quick", "device", "version", "commit", "machine"):
         if getattr(kept, name) != getattr(new, name):
             raise RequestError(
                 f"{bench.folder} holds a run with another {_words(name, kept, new)}: "

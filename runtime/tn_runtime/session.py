@@ -159,6 +159,8 @@ class Model:
         if self.spec.takes_style and "style" not in inputs:
             inputs["style"] = np.tile(self.blend, (len(inputs["content"]), 1))
         try:
+            # No IO binding: it saves copies between runs that use each other's results on the GPU.
+            # Here a few integers or a photo go there, and pixels that the caller wants come back.
             [value] = self.session.run([output], inputs)
         except Exception as error:  # ONNX Runtime's exceptions have no common base but this
             raise ModelError(

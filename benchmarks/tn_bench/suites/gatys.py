@@ -84,7 +84,7 @@ def _compare(bench: Bench, subject: Subject, size: int) -> Found:
     common = (subject, photo, size, cores(), bench.device)
     way = in_process(optimised, *common, settings)
     latency, samples, peaks = in_process(sampled, *common, extent)
-    judged = in_process(judge, subject, photo, size, samples, way, extent.judged)
+    judged, shown = in_process(judge, subject, photo, size, samples, way, extent.judged)
     kept = [way.seconds[index] for index in way.snapshots]
     found = [
         measurement("gatys seconds", "s", way.seconds, **facts),
@@ -100,13 +100,12 @@ def _compare(bench: Bench, subject: Subject, size: int) -> Found:
             for figure, value in memories.items()
         ]
     pictures = {
-        "exemplar": bench.keep(f"gatys {subject.name} exemplar", _pixels(subject.pixels())),
+        name: bench.keep(f"gatys {subject.name} {size} {name}", pixels)
+        for name, pixels in shown.items()
+    } | {
         "generator": bench.keep(f"gatys {subject.name} {size} generator", samples[0]),
         "Gatys": bench.keep(f"gatys {subject.name} {size} gatys", way.pictures[-1]),
     }
-    if photo:
-        shown = _pixels(photo_pixels(photo, size))
-        pictures["photo"] = bench.keep(f"gatys {subject.name} {size} photo", shown)
     return Found(found, pictures)
 
 
@@ -220,12 +219,20 @@ def judge(
     samples: Sequence[Pixels],
     way: Way,
     judged: int,
-) -> Judged:
-    """Compute the losses of both sides, and the measures that neither was trained on."""
+) -> tuple[Judged, dict[str, Pixels]]:
+    """Compute the losses of both sides, and the measures that neither was trained on.
+
+    Returns:
+        These, and the pictures that both sides were given, by name.
+    """
+    from tn_bench.picture import to_pixels
+
     found = _losses(subject, photo, size, samples, way)
+    shown = {"exemplar": to_pixels(subject.pixels()[0])}
     if photo is None:
-        return found | _measures(subject, samples[:judged], way.pictures[-1])
-    return found | _scores(subject, photo, size, [samples[0], way.pictures[-1]])
+        return found | _measures(subject, samples[:judged], way.pictures[-1]), shown
+    shown["photo"] = to_pixels(photo_pixels(photo, size)[0])
+    return found | _scores(subject, photo, size, [samples[0], way.pictures[-1]]), shown
 
 
 def _losses(
@@ -302,15 +309,3 @@ def judged_measurements(judged: Judged, facts: dict[str, Fact]) -> list[Measurem
         measurement(figure, "", values, side=side, **facts)
         for (figure, side), values in judged.items()
     ]
-
-
-def crossing(seconds: Sequence[float], losses: Sequence[float], wanted: float) -> float | None:
-    """Return when the loss is as low as wanted for the first time, None if it never is."""
-    pairs = zip(seconds, losses, strict=True)
-    return next((second for second, loss in pairs if loss <= wanted), None)
-
-
-def _pixels(picture: "Tensor") -> Pixels:
-    from tn_bench.picture import to_pixels
-
-    return to_pixels(picture[0])

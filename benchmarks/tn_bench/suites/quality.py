@@ -35,21 +35,14 @@ def cases(bench: Bench) -> Iterator[Case]:
 def _texture(bench: Bench, subject: Subject) -> Found:
     gatys = _gatys_picture(bench, subject)
     side = bench.extent.sample_size
-    samples, found = in_process(measure_texture, subject, side, gatys, bench.device)
-    exemplar, *_ = in_process(_shown, subject, [])
-    pictures = {"exemplar": bench.keep(f"quality {subject.name} exemplar", exemplar)}
-    for number, sample in enumerate(samples):
-        name = f"sample {number + 1}"
-        pictures[name] = bench.keep(f"quality {subject.name} {name}", sample)
-    if gatys:
-        pictures["Gatys"] = gatys.name
-    return Found(found, pictures)
+    shown, found = in_process(measure_texture, subject, side, gatys, bench.device)
+    return Found(found, _kept(bench, subject, shown))
 
 
 def measure_texture(
     subject: Subject, side: int, gatys: Path | None, device: Device
-) -> tuple[Sequence[Pixels], list[Measurement]]:
-    """Return samples of a texture, and what the measures say about them."""
+) -> tuple[dict[str, Pixels], list[Measurement]]:
+    """Return exemplar and samples by name, and what the measures say about them."""
     from tn_bench.picture import to_pixels
     from tn_bench.quality import SUMMARY, measure
     from tn_runtime import load, synthesize
@@ -58,7 +51,8 @@ def measure_texture(
     model = load(subject.model, provider=device)
     samples = list(synthesize(model, (side, side), seed=list(range(1, SEEDS + 1))))
     other = read(gatys).srgb() if gatys else None
-    quality = measure(to_pixels(subject.pixels()[0]), samples, other)
+    exemplar = to_pixels(subject.pixels()[0])
+    quality = measure(exemplar, samples, other)
     facts: dict[str, Fact] = {"model": subject.name, "kind": subject.kind}
     found = []
     for row in quality.rows:
@@ -69,54 +63,51 @@ def measure_texture(
                 found.append(measurement(row.name, "", [row.gatys], side="gatys", **facts))
     for name, value in quality.diversity.items():
         found.append(measurement(f"diversity in {name}", "", [value], side="generator", **facts))
-    return samples, found
+    shown = {f"sample {number}": sample for number, sample in enumerate(samples, start=1)}
+    return {"exemplar": exemplar} | shown, found
 
 
 def _style(bench: Bench, subject: Subject) -> Found:
-    photos = held_out()
-    stylised, found = in_process(measure_style, subject, photos, bench.device)
-    painting, *shown = in_process(_shown, subject, photos)
-    pictures = {"exemplar": bench.keep(f"quality {subject.name} painting", painting)}
-    for path, photo, picture in zip(photos, shown, stylised, strict=True):
-        name = f"quality {subject.name} {path.stem}"
-        pictures[f"photo {path.stem}"] = bench.keep(f"{name} photo", photo)
-        pictures[f"painted {path.stem}"] = bench.keep(name, picture)
-    if gatys := _gatys_picture(bench, subject):
-        pictures["Gatys"] = gatys.name
-    return Found(found, pictures)
+    shown, found = in_process(measure_style, subject, held_out(), bench.device)
+    return Found(found, _kept(bench, subject, shown))
 
 
 def measure_style(
     subject: Subject, photos: Sequence[Path], device: Device
-) -> tuple[list[Pixels], list[Measurement]]:
-    """Return stylised photos, and their scores."""
+) -> tuple[dict[str, Pixels], list[Measurement]]:
+    """Return painting, photos and stylised photos by name, and the scores."""
     from tn_bench.picture import to_pixels, to_tensor
     from tn_bench.stylization import LAYERS, Stylization
     from tn_runtime import load, stylize
     from tn_train.descriptor import vgg16
 
     model = load(subject.model, provider=device)
-    stylization = Stylization(vgg16(LAYERS), subject.pixels()[0])
-    pictures, found = [], []
+    painting = subject.pixels()[0]
+    stylization = Stylization(vgg16(LAYERS), painting)
+    shown = {"exemplar": to_pixels(painting)}
+    found = []
     for path in photos:
         photo = photo_pixels(path, PHOTO_SIZE)[0]
-        pictures.append(stylize(model, to_pixels(photo)))
-        score = stylization(to_tensor(pictures[-1]), photo)
+        pixels = to_pixels(photo)
+        stylised = stylize(model, pixels)
+        shown |= {f"photo {path.stem}": pixels, f"painted {path.stem}": stylised}
+        score = stylization(to_tensor(stylised), photo)
         parts = {"hand": score.hand, "tones": score.tones, "contrast": score.contrast}
         facts: dict[str, Fact] = {"model": subject.name, "kind": "style", "photo": path.stem}
         found += [
             measurement(name, "", [value], side="generator", **facts)
             for name, value in ({"score": score.total} | parts).items()
         ]
-    return pictures, found
+    return shown, found
 
 
-def _shown(subject: Subject, photos: Sequence[Path]) -> list[Pixels]:
-    """Return the exemplar, then photos."""
-    from tn_bench.picture import to_pixels
-
-    read = (photo_pixels(path, PHOTO_SIZE) for path in photos)
-    return [to_pixels(each[0]) for each in (subject.pixels(), *read)]
+def _kept(bench: Bench, subject: Subject, shown: dict[str, Pixels]) -> dict[str, str]:
+    """Write pictures, and add Gatys' if there is one; return the names of the files."""
+    files = {
+        name: bench.keep(f"quality {subject.name} {name}", pixels) for name, pixels in shown.items()
+    }
+    gatys = _gatys_picture(bench, subject)
+    return files | ({"Gatys": gatys.name} if gatys else {})
 
 
 def _gatys_picture(bench: Bench, subject: Subject) -> Path | None:
