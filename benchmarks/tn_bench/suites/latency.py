@@ -39,9 +39,9 @@ HOW = (
     "photo of the same size with the same weights; PyTorch gets the network with its batch norms "
     "folded away, as in the program. Memory is the largest resident size of a process that does "
     "nothing else. 'Of the matrix product' is useful operations per second over those of an fp32 "
-    "product of 2048x2048 matrices in PyTorch, measured between the others. Cold is the time from "
+    "product of 2048x2048 matrices in PyTorch, measured in the same run. Cold is the time from "
     "the start of a process to its first picture. On a GPU all compute in fp32, and its memory is "
-    "what the device has in use at the end. Above about 0.4 megapixels tn-run paints a photo "
+    "what the device has in use at the end. Above a quarter of a megapixel tn-run paints a photo "
     "in tiles that share statistics; measuring these and opening a session for them is listed "
     "apart and is part of the figure."
 )
