@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # torch takes seconds to import, and --help must not
     from torch import Tensor
 
     from tn_bench.gatys import Result
-    from tn_bench.quality import Quality
+    from tn_bench.measures.quality import Quality
     from tn_bench.suites.case import Device
     from tn_train.descriptor import Descriptor, Pooling
 
@@ -164,6 +164,10 @@ def quality(
         from tn_bench.quality import measure
         from tn_runtime.pictures import read
         from tn_train.data import read_exemplar
+    from tn_bench.measures.quality import measure
+    from tn_bench.picture import to_pixels
+    from tn_runtime.pictures import read
+    from tn_train.data import read_exemplar
 
     pixels, _ = read_exemplar(exemplar, size=size, crop=_crop(crop))
     measured = measure(
@@ -352,7 +356,7 @@ def _report(output: Path, result: "Result", *, as_json: bool) -> None:
 def _show(measured: "Quality", names: list[str], *, everything: bool) -> None:
     from rich.console import Console
 
-    from tn_bench.table import table
+    from tn_bench.measures.table import table
 
     if measured.period:
         down, across = measured.period

@@ -273,8 +273,8 @@ def _losses(
 
 
 def _measures(subject: Subject, samples: Sequence[Pixels], gatys: Pixels) -> Judged:
+    from tn_bench.measures.quality import measure
     from tn_bench.picture import to_pixels
-    from tn_bench.quality import measure
 
     quality = measure(to_pixels(subject.pixels()[0]), samples, gatys)
     found: Judged = {}
@@ -288,8 +288,8 @@ def _measures(subject: Subject, samples: Sequence[Pixels], gatys: Pixels) -> Jud
 
 
 def _scores(subject: Subject, photo: Path, size: int, pictures: Sequence[Pixels]) -> Judged:
+    from tn_bench.measures.stylization import LAYERS, Stylization
     from tn_bench.picture import to_tensor
-    from tn_bench.stylization import LAYERS, Stylization
     from tn_train.descriptor import vgg16
 
     stylization = Stylization(vgg16(LAYERS), subject.pixels()[0])

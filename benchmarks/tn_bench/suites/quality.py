@@ -15,8 +15,8 @@ TITLE = "Quality"
 HOW = (
     "Textures: `tn-bench quality EXEMPLAR SAMPLE...`; smaller is nearer to the exemplar. The floor "
     "is the same measure between halves of the exemplar; Gatys' picture is the one of the suite "
-    "gatys, of the largest size measured there. Styles: the score of `tn_bench.stylization`, from "
-    "0 to 1, on packaged photos that were not trained on; larger is better. What the measures "
+    "gatys, of the largest size measured there. Styles: the score of "
+    "`tn_bench.measures.stylization`, from 0 to 1, on packaged photos that were not trained on; larger is better. What the measures "
     "mean, and how far they agree with the eye, is in benchmarks/lab/measures.md and "
     "benchmarks/lab/style_measures.md. No measure replaces looking: the samples stand below."
 )
@@ -43,8 +43,8 @@ def measure_texture(
     subject: Subject, side: int, gatys: Path | None, device: Device
 ) -> tuple[dict[str, Pixels], list[Measurement]]:
     """Return exemplar and samples by name, and what the measures say about them."""
+    from tn_bench.measures.quality import SUMMARY, measure
     from tn_bench.picture import to_pixels
-    from tn_bench.quality import SUMMARY, measure
     from tn_runtime import load, synthesize
     from tn_runtime.pictures import read
 
@@ -76,8 +76,8 @@ def measure_style(
     subject: Subject, photos: Sequence[Path], device: Device
 ) -> tuple[dict[str, Pixels], list[Measurement]]:
     """Return painting, photos and stylised photos by name, and the scores."""
+    from tn_bench.measures.stylization import LAYERS, Stylization
     from tn_bench.picture import to_pixels, to_tensor
-    from tn_bench.stylization import LAYERS, Stylization
     from tn_runtime import load, stylize
     from tn_train.descriptor import vgg16
 

@@ -138,9 +138,9 @@ def _measured(
     subject: Subject, evaluations: "list[Evaluation]", task: "Task"
 ) -> tuple[str, list[float]]:
     """Return the name of a measure, and its values for the pictures of evaluations."""
-    from tn_bench.features import FeatureDistance
-    from tn_bench.quality import STEERING
-    from tn_bench.stylization import LAYERS, Stylization
+    from tn_bench.measures.features import FeatureDistance
+    from tn_bench.measures.quality import STEERING
+    from tn_bench.measures.stylization import LAYERS, Stylization
     from tn_train.descriptor import vgg16
     from tn_train.style import StyleTask
 
