@@ -16,9 +16,10 @@ HOW = (
     "Textures: `tn-bench quality EXEMPLAR SAMPLE...`; smaller is nearer to the exemplar. The floor "
     "is the same measure between halves of the exemplar; Gatys' picture is the one of the suite "
     "gatys, of the largest size measured there. Styles: the score of "
-    "`tn_bench.measures.stylization`, from 0 to 1, on packaged photos that were not trained on; larger is better. What the measures "
-    "mean, and how far they agree with the eye, is in benchmarks/lab/measures.md and "
-    "benchmarks/lab/style_measures.md. No measure replaces looking: the samples stand below."
+    "`tn_bench.measures.stylization`, from 0 to 1, on packaged photos that were not trained on; "
+    "larger is better. What the measures mean, and how far they agree with the eye, is in "
+    "benchmarks/lab/measures.md and benchmarks/lab/style_measures.md. No measure replaces looking: "
+    "the samples stand below."
 )
 SEEDS = 2
 """Samples of a texture; with them there is a measure of diversity."""
