@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from tn_runtime.errors import RequestError
-from tn_runtime.session import find, load
+from tn_runtime.session import find, load, shipped
 from tn_runtime.spec import ModelSpec
 from tn_train import photos
 from tn_train.config import Crop, TrainingConfig
@@ -33,7 +33,7 @@ class Subject:
 
     @classmethod
     def of(cls, model: str | Path, exemplar: Path) -> Self:
-        """Take a model file, or a shipped model by its name.
+        """Take a model file, or a model by its name.
 
         Raises:
             ModelError: there is none, or it is not sound.
@@ -99,7 +99,8 @@ class Subject:
 
 def bundled() -> list[Subject]:
     """Return the shipped models with their exemplars."""
-    return [Subject.of(name, exemplar) for name, exemplar in BUNDLED.items()]
+    models = shipped()
+    return [Subject.of(models[name], exemplar) for name, exemplar in BUNDLED.items()]
 
 
 def held_out() -> list[Path]:

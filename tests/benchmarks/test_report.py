@@ -1,10 +1,10 @@
 """The report says what was measured, what was not, and is one page that needs nothing else."""
 
 import re
+import shutil
 
 import pytest
 
-from benchmarks.browser import Page, chromium
 from tn_bench.machine import fingerprint
 from tn_bench.report import words
 from tn_bench.report.comparison import pairs
@@ -12,6 +12,7 @@ from tn_bench.report.page import write
 from tn_bench.results import SCHEMA, Outcome, Results, save
 from tn_bench.suites.case import measurement
 
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
 TEXTURE = {"model": "moss", "kind": "texture"}
 
 
@@ -154,19 +155,36 @@ def test_numbers(value, text):
     assert words.number(value) == text
 
 
+@pytest.fixture(scope="module")
+def browser():
+    """Debian's Chromium, or any other that is installed."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium is installed (Debian: apt-get install chromium)")
+    flags = ["--no-sandbox", "--disable-gpu"]
+    with (
+        playwright.sync_playwright() as driver,
+        driver.chromium.launch(executable_path=CHROMIUM, args=flags) as browser,
+    ):
+        yield browser
+
+
 @pytest.mark.parametrize("width", [360, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_in_a_browser(folder, tmp_path, width, scheme):
-    chromium()
+def test_the_page_in_a_browser(folder, tmp_path, browser, width, scheme):
     more = [Outcome("parity", "a case whose name is " + "long" * 30, 0.0, 0.0, skipped="so" * 90)]
     write([folder(), folder("other", seconds=0.02, more=more)][::-1], tmp_path / "report.html")
-    page = Page(tmp_path / "report.html", width, scheme)
-    try:
-        assert page.evaluate("document.querySelectorAll('svg').length") == 8
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        assert page.complaints == []
-        assert page.requests == []
-        background = page.evaluate("getComputedStyle(document.body).backgroundColor")
-        assert (int(background.split("(")[1].split(",")[0]) > 128) == (scheme == "light")
-    finally:
-        page.close()
+    page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    complaints, requests = [], []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
+    address = (tmp_path / "report.html").as_uri()
+    page.goto(address)
+    assert page.locator("svg").count() == 8
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (int(background.split("(")[1].split(",")[0]) > 128) == (scheme == "light")
+    assert complaints == []
+    assert [each for each in requests if not each.startswith("data:")] == [address]
+    page.close()
