@@ -17,9 +17,8 @@ from tn_bench import config
 from tn_bench.config import GATYS, Settings
 from tn_bench.suites import NAMES
 from tn_runtime import console
-from tn_runtime.errors import RequestError
-from tn_runtime.files import check_writable
 from tn_runtime.errors import ProviderError, RequestError
+from tn_runtime.files import check_writable
 from tn_runtime.version import __version__
 from tn_train.config import Crop, TrainingConfig
 
@@ -160,14 +159,10 @@ def quality(
     Several pictures are taken as samples of one generator, and their diversity is measured, too.
     """
     with console.busy("loading PyTorch ..."):
+        from tn_bench.measures.quality import measure
         from tn_bench.picture import to_pixels
-        from tn_bench.quality import measure
         from tn_runtime.pictures import read
         from tn_train.data import read_exemplar
-    from tn_bench.measures.quality import measure
-    from tn_bench.picture import to_pixels
-    from tn_runtime.pictures import read
-    from tn_train.data import read_exemplar
 
     pixels, _ = read_exemplar(exemplar, size=size, crop=_crop(crop))
     measured = measure(
@@ -195,9 +190,6 @@ def speed(
     device: DeviceOption = "auto",
     json_: JsonOption = False,
 ) -> None:
-    """Time tn-run's engine against PyTorch eager of the same network, on the CPU."""
-    with console.busy("loading PyTorch ..."):
-        from tn_bench.speed import measure
     """Time tn-run's engine against PyTorch eager of the same network."""
     from tn_bench.speed import measure
 

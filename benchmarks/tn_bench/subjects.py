@@ -91,7 +91,7 @@ class Subject:
         """Read the exemplar as in training, float32 (1, 3, H, W), RGB in [0, 1]."""
         from tn_train.data import read_exemplar  # noqa: PLC0415
 
-        crop = self.spec.exemplar.crop
+        crop = self.spec.exemplars[0].crop
         size = self.training.get("size", TrainingConfig().size)
         pixels, _ = read_exemplar(self.exemplar, size=size, crop=Crop.parse(crop) if crop else None)
         return pixels

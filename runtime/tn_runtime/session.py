@@ -77,11 +77,11 @@ class Model:
     """The file as it was read."""
     threads: int | None
     """CPU threads; None lets ONNX Runtime choose."""
+    tile: int
+    """Pixels, side of the largest part of a picture that one run makes; see `providers.tile`."""
     blend: NDArray[np.float32] = field(repr=False)
     """(S,), the share of each style, the first alone if nothing else was asked for; see `blended`.
     """
-    tile: int
-    """Pixels, side of the largest part of a picture that one run makes; see `providers.tile`."""
     statistics: NDArray[np.float32] | None = field(default=None, repr=False)
     """(C, 2), by which every picture is normalised; None: each by its own."""
 
@@ -327,8 +327,8 @@ def _open(data: bytes, path: Path, provider: Literal["cuda", "cpu"], threads: in
         session=session,
         data=data,
         threads=threads,
-        blend=folding.default_blend(len(spec.styles)),
         tile=providers.tile(used),
+        blend=folding.default_blend(len(spec.styles)),
     )
 
 

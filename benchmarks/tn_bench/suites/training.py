@@ -67,7 +67,7 @@ def trained(subject: Subject, minutes: float, device: Device) -> tuple[list[Meas
         training=build(TrainingConfig, subject.training),
         budget=Budget(minutes=minutes),
         descriptor="vgg16",
-        exemplars=(subject.spec.exemplar,),
+        exemplars=subject.spec.exemplars[:1],
     )
     seen: list[tuple[float, int, Evaluation]] = []
     last = 0
