@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 LEAVES := train/tn_train/data/dead_leaves.jpg
 PHOTO := train/tn_train/data/photos/coffee.jpg
 
-.PHONY: demo site test test-hard test-lowest test-clients check format docs dist clean
+.PHONY: demo site test test-hard test-lowest test-clients bench results check format docs dist clean
 
 demo: demo/leaves.onnx demo/coffee.jpg
 	$(BIN)/tn-run texture demo/leaves.onnx -o demo/tile.png --size 1024 --tileable
@@ -62,6 +62,19 @@ test-clients: $(READY)
 	$(BIN)/python -m pip install --quiet --group clients
 	$(BIN)/pytest -m "hard or not hard" tests/clients
 
+# All suites in short, within five minutes of two idle cores, and the page that shows them. It goes on where it was stopped.
+bench: $(READY)
+	$(BIN)/tn-bench run --quick -o bench
+	$(BIN)/tn-bench report bench -o bench/report.html
+
+# The same, made from a clean tree, into what is committed: benchmarks/results and the table in the README.
+results: bench
+	rm -rf benchmarks/results
+	mkdir benchmarks/results
+	cp bench/results.json benchmarks/results/
+	$(BIN)/tn-bench report bench -o benchmarks/results/report.html
+	$(BIN)/python benchmarks/lab/figures.py benchmarks/results README.md
+
 check: $(READY)
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
@@ -88,7 +101,7 @@ dist: $(READY)
 	build/wheel/$(notdir $(BIN))/python -I tests/wheel.py
 
 clean:
-	rm -rf $(VENV) .venv-lowest tests/clients/node_modules demo build dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-lowest tests/clients/node_modules demo bench build dist .mypy_cache .pytest_cache .ruff_cache
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

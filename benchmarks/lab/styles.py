@@ -11,7 +11,7 @@ from typing import Annotated
 import torch
 import typer
 
-from tn_bench.stylization import LAYERS, Stylization
+from tn_bench.measures.stylization import LAYERS, Stylization
 from tn_runtime.console import result, run
 from tn_train.config import TrainingConfig
 from tn_train.data import read_exemplar

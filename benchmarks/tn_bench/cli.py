@@ -3,6 +3,9 @@
 import dataclasses
 import json
 import math
+import shlex
+import sys
+import tempfile
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -10,9 +13,11 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from tn_bench import config
 from tn_bench.config import GATYS, Settings
+from tn_bench.suites import NAMES
 from tn_runtime import console
-from tn_runtime.errors import RequestError
+from tn_runtime.errors import ProviderError, RequestError
 from tn_runtime.files import check_writable
 from tn_runtime.version import __version__
 from tn_train.config import Crop, TrainingConfig
@@ -23,7 +28,8 @@ if TYPE_CHECKING:  # torch takes seconds to import, and --help must not
     from torch import Tensor
 
     from tn_bench.gatys import Result
-    from tn_bench.quality import Quality
+    from tn_bench.measures.quality import Quality
+    from tn_bench.suites.case import Device
     from tn_train.descriptor import Descriptor, Pooling
 
 DEFAULT = TrainingConfig()
@@ -54,6 +60,7 @@ Vgg19Option = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Describe by this VGG-19 of torchvision's, not VGG-16."),
 ]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, for machines.")]
 
 
@@ -152,8 +159,8 @@ def quality(
     Several pictures are taken as samples of one generator, and their diversity is measured, too.
     """
     with console.busy("loading PyTorch ..."):
+        from tn_bench.measures.quality import measure
         from tn_bench.picture import to_pixels
-        from tn_bench.quality import measure
         from tn_runtime.pictures import read
         from tn_train.data import read_exemplar
 
@@ -173,41 +180,111 @@ def quality(
 
 @app.command()
 def speed(
-    checkpoint: Annotated[Path, typer.Argument(help="What tn-train wrote.", metavar="NAME.pt")],
+    model: Annotated[
+        str, typer.Argument(help="Model file (.onnx), or a name that `tn-run models` lists.")
+    ],
     sizes: Annotated[
         str, typer.Option(help="Sides of the square pictures, pixels.")
     ] = "256,512,1024,2048",
     rounds: Annotated[int, typer.Option(min=1, help="Processes for each figure.")] = 3,
+    device: DeviceOption = "auto",
     json_: JsonOption = False,
 ) -> None:
-    """Time tn-run's engine against PyTorch eager of the same network, on the CPU."""
-    with console.busy("loading PyTorch ..."):
-        from tn_bench.speed import measure
+    """Time tn-run's engine against PyTorch eager of the same network."""
+    from tn_bench.speed import measure
 
-    measured = measure(checkpoint, _sizes(sizes), rounds, console.note)
+    measured = measure(model, _sizes(sizes), rounds, _device(device), console.note)
     if json_:
-        console.result(json.dumps(measured.to_dict()))
+        console.result(json.dumps(dataclasses.asdict(measured)))
         return
-    for size in measured.sizes:
-        for engine in ("onnxruntime", "pytorch"):
-            each = measured.timing(size, engine)
-            console.result(
-                f"{size:5} px  {engine:12} {each.seconds * 1000:8.0f} ms {each.megabytes:7.0f} MB"
-            )
+    for each in measured.timings:
         console.result(
-            f"{size:5} px  {measured.speedup(size):.2f} times faster, "
-            f"{measured.share_of_peak(size):.0%} of the peak"
+            f"{each.size:5} px  {each.variant:8} {each.seconds * 1000:8.0f} ms "
+            f"{each.megabytes:7.0f} MB"
         )
-    if measured.sharing:
-        console.result(
-            f"a large photo before its first tile: {measured.sharing.measuring * 1000:.0f} ms to "
-            f"measure it, {measured.sharing.opening * 1000:.0f} ms to open its session"
-        )
-    console.result(f"noise and pixels: {measured.noise_share:.1%} of the program")
+    for size, (times, share) in measured.ratios.items():
+        console.result(f"{size:5} px  {times:.2f} times faster, {share:.0%} of the matrix product")
     console.result(
-        f"peak: {measured.gemm_gflops:.0f} GFLOP/s in an fp32 matrix product; "
-        f"network: {measured.mac_per_pixel / 1000:.1f} thousand multiplications per pixel"
+        f"matrix product: {measured.gemm_gflops:.0f} GFLOP/s in fp32; network: "
+        f"{measured.mac_per_pixel / 1000:.1f} thousand multiplications per pixel"
     )
+
+
+@app.command("run")
+def run_(
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Folder for the results; a run goes on there.")
+    ],
+    suites: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[SUITE]...", help=f"Of {', '.join(NAMES)}; all without."),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Measure less: a few minutes on two cores.")
+    ] = False,
+    device: DeviceOption = "auto",
+    subjects: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--subject",
+            metavar="MODEL=EXEMPLAR",
+            help="Measure this model and its exemplar, not the shipped ones; may be repeated.",
+        ),
+    ] = None,
+) -> None:
+    """Measure speed, memory and quality against Gatys et al. and PyTorch.
+
+    Ctrl-C keeps what is measured; the same command goes on.
+    """
+    names = tuple(suites or NAMES)
+    if unknown := [name for name in names if name not in NAMES]:
+        raise RequestError(f"there is no suite {unknown[0]!r}; choose from {', '.join(NAMES)}")
+    target = _device(device)
+    from tn_bench import running
+    from tn_bench.progress import steps as shown
+    from tn_bench.subjects import Subject, bundled
+    from tn_bench.suites.case import Bench
+
+    chosen = [Subject.parse(each) for each in subjects] if subjects else bundled()
+    if len({subject.name for subject in chosen}) < len(chosen):
+        raise RequestError("two of the models have the same name; measure them in two runs")
+    output.mkdir(parents=True, exist_ok=True)
+    order = tuple(name for name in NAMES if name in names)
+    with tempfile.TemporaryDirectory(prefix="tn-bench-") as work:
+        extent = config.QUICK if quick else config.FULL
+        bench = Bench(extent, target, chosen, output, Path(work))
+        steps = running.plan(bench, order)
+        results = running.begin(bench, order, steps, quick=quick, command=_command())
+        with shown() as show:
+            results = running.measure(results, steps, output, show)
+    failed = [each for each in results.outcomes if each.failure]
+    for each in failed:
+        console.note_error(f"{each.suite}, {each.case}: {each.failure}")
+    console.result(
+        f"{output}: {sum(each.done for each in results.outcomes)} cases measured, "
+        f"{len(failed)} failed, {sum(bool(each.skipped) for each in results.outcomes)} skipped; "
+        f"see them: tn-bench report {output} -o report.html"
+    )
+    if failed:
+        raise typer.Exit(console.SOME_FAILED)
+
+
+@app.command()
+def report(
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="DIR...", help="What `tn-bench run` wrote; two compare.")
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="The page to write, .html; a .md beside it.")
+    ],
+) -> None:
+    """Write what was measured as one self-contained page, and as Markdown with plots."""
+    if output.suffix != ".html":
+        raise RequestError(f"{output} is no name for a page: end it in .html")
+    from tn_bench.report.page import write
+
+    for path in write(folders, output):
+        console.result(str(path))
 
 
 def _optimize(
@@ -271,7 +348,7 @@ def _report(output: Path, result: "Result", *, as_json: bool) -> None:
 def _show(measured: "Quality", names: list[str], *, everything: bool) -> None:
     from rich.console import Console
 
-    from tn_bench.table import table
+    from tn_bench.measures.table import table
 
     if measured.period:
         down, across = measured.period
@@ -302,6 +379,30 @@ def _sizes(text: str) -> tuple[int, ...]:
     if not all(size.isdecimal() and 1 <= int(size) <= 8192 for size in sizes):
         raise RequestError(f"--sizes {text!r}: give numbers from 1 to 8192, such as 256,1024")
     return tuple(map(int, sizes))
+
+
+def _device(name: str) -> "Device":
+    """Return the device that both engines can use: `auto` takes CUDA where both have it."""
+    from tn_runtime import providers
+
+    if name not in {"auto", "cpu", "cuda"}:
+        raise RequestError(f"device {name!r} is unknown; choose one of auto, cpu, cuda")
+    if name == "cpu":
+        return "cpu"
+    import torch
+
+    obstacle = providers.cuda().obstacle or (
+        None if torch.cuda.is_available() else "this build of PyTorch sees no GPU"
+    )
+    if obstacle is None:
+        return "cuda"
+    if name == "cuda":
+        raise ProviderError(f"CUDA cannot be measured here: {obstacle}; use --device cpu")
+    return "cpu"
+
+
+def _command() -> str:
+    return shlex.join(["tn-bench", *sys.argv[1:]])
 
 
 def _crop(text: str | None) -> Crop | None:

@@ -1,4 +1,7 @@
-"""How pictures are optimised; without torch, since the command line takes its defaults here."""
+"""How much is measured, and how pictures are optimised.
+
+Without torch, since the command line takes its defaults from here.
+"""
 
 from dataclasses import dataclass
 
@@ -21,3 +24,87 @@ class Settings:
 
 
 GATYS = Settings()
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How much each suite measures. Sizes are sides of square pictures, in pixels."""
+
+    runs: int
+    """Least number of timed runs in a process, after one that is not counted."""
+    seconds: float
+    """Least time that a process repeats what it measures."""
+    rounds: int
+    """Processes for each figure; the variants take turns."""
+
+    gatys_sizes: tuple[int, ...]
+    gatys_steps: int
+    """Evaluations of loss and gradient."""
+    gatys_textures: int
+    """Textures to compare, the first of the subjects; every style is compared."""
+    seeds: int
+    """Fresh samples of a generator whose loss is measured."""
+    judged: int
+    """Samples that the measures of quality look at."""
+
+    latency_sizes: tuple[int, ...]
+    latency_textures: int
+    batches: tuple[int, ...]
+    variants: tuple[str, ...]
+    """Ways to run one network; see `suites.latency`."""
+    one_thread: bool
+    """Whether to measure single pictures on one thread, too."""
+    cold_runs: int
+    """Processes that are timed from start to first picture."""
+
+    scaling_sizes: tuple[int, ...]
+    photos: int
+    """Photos in the folder that is painted."""
+
+    sample_size: int
+    """Side of the samples whose quality is measured."""
+    minutes: float
+    """Length of each training."""
+
+
+FULL = Extent(
+    runs=5,
+    seconds=2.0,
+    rounds=3,
+    gatys_sizes=(256, 512),
+    gatys_steps=300,
+    gatys_textures=2,
+    seeds=8,
+    judged=4,
+    latency_sizes=(256, 512, 1024, 2048),
+    latency_textures=1,
+    batches=(1, 8),
+    variants=("program", "plain", "eager", "channels_last", "compile"),
+    one_thread=True,
+    cold_runs=5,
+    scaling_sizes=(1024, 2048, 4096, 8192, 16384),
+    photos=20,
+    sample_size=512,
+    minutes=10.0,
+)
+
+QUICK = Extent(
+    runs=3,
+    seconds=0.3,
+    rounds=1,
+    gatys_sizes=(256,),
+    gatys_steps=60,
+    gatys_textures=1,
+    seeds=8,
+    judged=2,
+    latency_sizes=(256, 1024),
+    latency_textures=1,
+    batches=(1,),
+    variants=("program", "plain", "eager", "channels_last"),
+    one_thread=False,
+    cold_runs=2,
+    scaling_sizes=(1024, 2048),
+    photos=5,
+    sample_size=256,
+    minutes=0.2,
+)

@@ -40,6 +40,7 @@ MODULES = {
     "psutil": "bench",
     "fastapi": "serve",
     "uvicorn": "serve",
+    "jinja2": "bench",
 }
 
 closed: set[str] = set()

@@ -77,6 +77,8 @@ class Model:
     """The file as it was read."""
     threads: int | None
     """CPU threads; None lets ONNX Runtime choose."""
+    tile: int
+    """Pixels, side of the largest part of a picture that one run makes; see `providers.tile`."""
     blend: NDArray[np.float32] = field(repr=False)
     """(S,), the share of each style, the first alone if nothing else was asked for; see `blended`.
     """
@@ -157,6 +159,8 @@ class Model:
         if self.spec.takes_style and "style" not in inputs:
             inputs["style"] = np.tile(self.blend, (len(inputs["content"]), 1))
         try:
+            # No IO binding: it saves copies between runs that use each other's results on the GPU.
+            # Here a few integers or a photo go there, and pixels that the caller wants come back.
             [value] = self.session.run([output], inputs)
         except Exception as error:  # ONNX Runtime's exceptions have no common base but this
             raise ModelError(
@@ -320,15 +324,17 @@ def _open(data: bytes, path: Path, provider: Literal["cuda", "cpu"], threads: in
         spec = _spec(session, path, data)
     except UnicodeDecodeError as error:  # wherever ONNX Runtime hands out a text
         raise ModelError(f"{path} is damaged: a text in it is not UTF-8") from error
+    used = providers.used(session)
     return Model(
         spec=spec,
         path=path,
         sha256=hashlib.sha256(data).hexdigest(),
-        provider=providers.used(session),
+        provider=used,
         fallback=None,
         session=session,
         data=data,
         threads=threads,
+        tile=providers.tile(used),
         blend=folding.default_blend(len(spec.styles)),
     )
 

@@ -20,10 +20,6 @@ from tn_runtime.session import Model
 from tn_runtime.synthesis import Progress
 from tn_runtime.tiling import Window
 
-TILE = 256
-"""Pixels, the largest side of a tile. Of 128 to 1024, tried on a K=5 generator on one core, this
-took 1.1 times the least time per pixel (512: 1.2 times, 1024: 1.5 times)."""
-
 REFERENCE_PIXELS = 2**16
 """Size in pixels of the square picture on which the shared statistics of a large photo are
 measured. This is the size of training. With four times as many
@@ -279,11 +275,17 @@ def _rows(photo: Picture, size: Size) -> RowSource:
 def _painter(model: Model, photo: Picture, seed: int, seen: Size) -> "Painter":
     """Decide how a photo is painted: in one run, or in tiles that share their statistics."""
     normalized = model.spec.normalized_channels and model.statistics is None
-    if normalized and _reduction(model, seen, ONE_RUN_PIXELS[model.provider]) == 1:
+    if normalized and _reduction(model, seen, _one_run_pixels(model)) == 1:
         return Painter(model, seed, seen, tile=max(seen) + model.spec.stride)
     if normalized:
         model = model.given(_measured(model, photo, seed, seen))
-    return Painter(model, seed, seen, TILE)
+    return Painter(model, seed, seen, model.tile)
+
+
+def _one_run_pixels(model: Model) -> int:
+    """Return the limit of its provider; a GPU with little memory has a lower one."""
+    most = ONE_RUN_PIXELS[model.provider]
+    return most if model.provider == "cpu" else min(most, model.tile**2)
 
 
 def _measured(model: Model, photo: Picture, seed: int, seen: Size) -> NDArray[np.float32]:

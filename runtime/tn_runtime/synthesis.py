@@ -99,7 +99,7 @@ def _batch(model: Model, window: Window) -> int:
     the coarse noise that the window cuts.
     """
     pad = model.spec.stride + 2 * model.spec.halo
-    return max(1, (tiling.TILE + pad) ** 2 // ((window.height + pad) * (window.width + pad)))
+    return max(1, (model.tile + pad) ** 2 // ((window.height + pad) * (window.width + pad)))
 
 
 def _bands(
@@ -107,11 +107,11 @@ def _bands(
 ) -> Iterator[Pixels]:
     """Yield uint8 (N, rows, width, 3)."""
     stride, window = model.spec.stride, request.window
-    total = tiling.count(window, stride, tiling.TILE, sheet_width)
+    total = tiling.count(window, stride, model.tile, sheet_width)
     done = 0
-    for row in tiling.rows(window, stride, tiling.TILE, sheet_width):
+    for row in tiling.rows(window, stride, model.tile, sheet_width):
         band = np.empty((len(request.seeds), row.height, row.width, 3), np.uint8)
-        for tile in tiling.tiles(row, stride, tiling.TILE):
+        for tile in tiling.tiles(row, stride, model.tile):
             left = tile.x - row.x
             band[:, :, left : left + tile.width] = _tile(model, request, tile)
             done += 1

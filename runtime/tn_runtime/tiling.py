@@ -3,10 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-TILE = 256
-"""Pixels, the largest side of a tile. Of 128 to 1024, tried on the paper's generator on two cores,
-this took least time per pixel (512: 1.1 times, 1024: 1.25 times), and a third of 512's memory."""
-
 BAND_BYTES = 64 * 2**20
 """Rows of tiles are made lower where the picture is so wide that a band would exceed this. They are
 never lower than a stride, though, which is what a model computes anyway."""

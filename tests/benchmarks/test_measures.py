@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from tn_bench.diversity import diversity
-from tn_bench.features import FeatureDistance
-from tn_bench.patches import PatchDistance, pyramid
+from tn_bench.measures.diversity import diversity
+from tn_bench.measures.features import FeatureDistance
+from tn_bench.measures.patches import PatchDistance, pyramid
+from tn_bench.measures.repetition import Repetition, autocorrelation, period
+from tn_bench.measures.seam import seam_ratio, usual_ratio
+from tn_bench.measures.wasserstein import quantiles, sliced_distance
 from tn_bench.picture import enlarged, halves, reduced, to_pixels, to_tensor
-from tn_bench.repetition import Repetition, autocorrelation, period
-from tn_bench.seam import seam_ratio, usual_ratio
-from tn_bench.wasserstein import quantiles, sliced_distance
 from tn_train.descriptor import vgg16
 
 TRAINED, UNSEEN = ("relu1_1", "relu2_1"), ("relu1_2", "relu2_2")

@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from tn_bench.quality import STEERING, SUMMARY, Settings, measure
-from tn_bench.table import table
+from tn_bench.measures.quality import STEERING, SUMMARY, Settings, measure
+from tn_bench.measures.table import table
 from tn_runtime.errors import RequestError
 
 SMALL = Settings(("relu1_1", "relu2_1"), ("relu1_2", "relu2_2"), levels=2)

@@ -1,16 +1,19 @@
 """tn-bench speed measures what it says, on the real engines."""
 
+import dataclasses
 import json
+import sys
 
-from tiny import checkpoint_of
-from tn_bench import cli
-from tn_train.checkpoint import save
+from tn_bench import cli, speed
+from tn_bench.config import QUICK
+
+SHORT = dataclasses.replace(QUICK, runs=1, seconds=0.0)
 
 
-def measured(checkpoint, capsys, monkeypatch):
-    arguments = ["tn-bench", "speed", str(checkpoint), "--sizes", "40", "--rounds", "1"]
-    monkeypatch.setattr("sys.argv", [*arguments, "--json"])
-    monkeypatch.setattr("tn_bench.speed.MIN_SECONDS", 0.0)
+def measured(model, capsys, monkeypatch):
+    arguments = ["tn-bench", "speed", str(model), "--sizes", "40", "--rounds", "1", "--json"]
+    monkeypatch.setattr(sys, "argv", [*arguments, "--device", "cpu"])
+    monkeypatch.setattr(speed, "FULL", SHORT)
     try:
         cli.main()
     except SystemExit as done:
@@ -18,27 +21,18 @@ def measured(checkpoint, capsys, monkeypatch):
     return json.loads(capsys.readouterr().out)
 
 
-def test_speed(tiny_checkpoint, capsys, monkeypatch):
-    found = measured(tiny_checkpoint, capsys, monkeypatch)
-    assert [(row["size"], row["engine"]) for row in found["timings"]] == [
-        (40, "onnxruntime"),
-        (40, "pytorch"),
+def test_speed(tiny_model, capsys, monkeypatch):
+    found = measured(tiny_model, capsys, monkeypatch)
+    program, eager = found["timings"]
+    assert [(row["size"], row["variant"]) for row in found["timings"]] == [
+        (40, "program"),
+        (40, "eager"),
     ]
     assert all(row["seconds"] > 0 and row["megabytes"] > 20 for row in found["timings"])
     # ONNX Runtime's process must be free of PyTorch, which alone takes 150 MB.
-    assert found["timings"][0]["megabytes"] + 50 < found["timings"][1]["megabytes"]
+    assert program["megabytes"] + 50 < eager["megabytes"]
     assert round(found["mac_per_pixel"]) == multiplications_of_tiny()
-    assert found["sharing"] is None
-
-
-def test_speed_of_a_style(tiny_instance_generator, tmp_path, capsys, monkeypatch):
-    """Measuring and opening are shown apart: small photos have neither, large ones both."""
-    save(checkpoint_of(tiny_instance_generator), tmp_path / "style.pt")
-    found = measured(tmp_path / "style.pt", capsys, monkeypatch)
-    assert [row["engine"] for row in found["timings"]] == ["onnxruntime", "pytorch"]
-    assert found["sharing"]["measuring"] > 0
-    assert found["sharing"]["opening"] > 0
-    assert found["noise_share"] < 1
+    assert found["ratios"]["40"][0] == eager["seconds"] / program["seconds"]
 
 
 def multiplications_of_tiny() -> int:

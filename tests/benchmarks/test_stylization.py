@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tn_bench.stylization import LAYERS, Stylization
+from tn_bench.measures.stylization import LAYERS, Stylization
 from tn_train.descriptor import vgg16
 
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from runtime.processes import tn_run
+from tn_runtime import providers
 
 DLL = "raise ImportError('DLL load failed while importing onnxruntime_pybind11_state')"
 MISSING = "raise ModuleNotFoundError('No module named onnxruntime', name='onnxruntime')"
@@ -60,3 +61,19 @@ def test_two_wheels_over_one_another_are_named(tmp_path, plain_model):
     way_out = "pip uninstall -y onnxruntime onnxruntime-gpu && pip install onnxruntime-gpu"
     assert way_out in tn_run("texture", plain_model, "-o", "a.png", cwd=tmp_path).stderr
     assert way_out in json.loads(tn_run("doctor", "--json", cwd=tmp_path).stdout)["warnings"][0]
+
+
+@pytest.mark.parametrize(
+    ("gigabytes", "tile"), [(0, 256), (0.5, 256), (1.9, 256), (2, 512), (16, 1280), (80, 2048)]
+)
+def test_a_tile_on_cuda_fits_the_free_memory(gigabytes, tile):
+    assert providers.fitting_tile(int(gigabytes * 2**30)) == tile
+    assert tile == 256 or tile**2 * providers.BYTES_PER_PIXEL <= gigabytes * 2**30 / 4
+
+
+def test_the_memory_of_a_gpu():
+    there = providers.cuda_memory()
+    if there is None:
+        pytest.skip("no CUDA device to ask")
+    free, total = there
+    assert 0 < free <= total

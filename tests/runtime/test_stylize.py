@@ -66,10 +66,10 @@ def test_a_photo_is_what_the_model_makes_of_the_whole(plain, size, seed):
 
 
 @pytest.mark.parametrize("tile", [1, 32, 50, 128, 512])
-def test_tiles_of_any_size_make_the_same_picture(plain, monkeypatch, tile):
+def test_tiles_of_any_size_make_the_same_picture(plain, tile):
     content = photo((203, 150) if tile > 1 else (37, 21))
-    monkeypatch.setattr(stylization, "TILE", tile)
-    equal(stylize(plain, content, 5), style_contract.expected(content, 5))
+    tiled = dataclasses.replace(plain, tile=tile)
+    equal(stylize(tiled, content, 5), style_contract.expected(content, 5))
 
 
 def test_bands_add_up_and_report_progress(plain):
@@ -89,7 +89,7 @@ def test_a_tile_is_run_with_its_halo_and_no_more(plain):
     stylize(dataclasses.replace(plain, session=watched), photo((600, 800)))
     halo = plain.spec.halo
     largest = max(run["content"].size for run in watched.runs)
-    assert largest == 3 * (stylization.TILE + 2 * halo) ** 2
+    assert largest == 3 * (plain.tile + 2 * halo) ** 2
     middle = [run for run in watched.runs if run["origin"].tolist() == [256 - halo, 256 - halo]]
     assert [run["window"].tolist() for run in middle] == [[halo, halo, 256, 256]]
 
@@ -144,13 +144,13 @@ def large_from_10000_pixels(monkeypatch):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 3), (203, 150), (301, 700)])
-def test_a_small_photo_is_painted_in_the_run_that_measures_it(normalized, monkeypatch, size):
+def test_a_small_photo_is_painted_in_the_run_that_measures_it(normalized, size):
     content = photo(size)
     whole = normalized.run(**whole_inputs(content))[0]
     for tile in (32, 100, 512):
-        monkeypatch.setattr(stylization, "TILE", tile)
         watched = Watched(normalized.session)
-        equal(stylize(dataclasses.replace(normalized, session=watched), content), whole)
+        tiled = dataclasses.replace(normalized, session=watched, tile=tile)
+        equal(stylize(tiled, content), whole)
         assert len(watched.runs) == 1
 
 
@@ -168,12 +168,11 @@ def test_given_statistics_are_those_of_the_photo(normalized):
 
 
 @pytest.mark.usefixtures("large_from_10000_pixels")
-def test_a_large_photo_is_measured_small(normalized, monkeypatch):
+def test_a_large_photo_is_measured_small(normalized):
     """What is measured is all the photo at once, and what is made are tiles without seams."""
-    monkeypatch.setattr(stylization, "TILE", 128)
     content = photo((300, 517))
     watched = Watched(normalized.session)
-    picture = stylize(dataclasses.replace(normalized, session=watched), content)
+    picture = stylize(dataclasses.replace(normalized, session=watched, tile=128), content)
     [reference] = watched.runs
     height, width = reference["content"].shape[1:3]
     assert 9000 < height * width <= 10000 + width
@@ -200,6 +199,16 @@ def test_on_cuda_larger_photos_are_painted_in_one_run(normalized, monkeypatch):
     for provider, whole in (("cpu", False), ("cuda", True)):
         watched = Watched(normalized.session)
         stylize(dataclasses.replace(normalized, session=watched, provider=provider), content)
+        assert [len(run["content"][0]) == 170 for run in watched.runs] == [whole]
+
+
+def test_on_a_small_gpu_one_run_is_no_larger_than_a_tile(normalized, monkeypatch):
+    monkeypatch.setattr(stylization, "REFERENCE_PIXELS", 10000)
+    content = photo((170, 180))
+    for tile, whole in ((128, False), (256, True)):
+        watched = Watched(normalized.session)
+        model = dataclasses.replace(normalized, session=watched, provider="cuda", tile=tile)
+        stylize(model, content)
         assert [len(run["content"][0]) == 170 for run in watched.runs] == [whole]
 
 
@@ -299,14 +308,14 @@ def test_any_stroke_scale_makes_a_picture_of_the_photos_size(plain, normalized, 
 
 
 @pytest.mark.parametrize("scale", [0.5, 2.5])
-def test_the_model_sees_the_photo_scaled(plain, monkeypatch, scale):
+def test_the_model_sees_the_photo_scaled(plain, scale):
     content = photo((203, 150))
     size = (round(203 / scale), round(150 / scale))
     small = np.asarray(Image.fromarray(content).resize(size[::-1], LANCZOS))
     painted = Image.fromarray(style_contract.expected(small))
     picture = stylize(plain, content, stroke_scale=scale)
-    monkeypatch.setattr(stylization, "TILE", 64)
-    equal(stylize(plain, content, stroke_scale=scale), picture)
+    tiled = dataclasses.replace(plain, tile=64)
+    equal(stylize(tiled, content, stroke_scale=scale), picture)
     if scale < 1:
         # Resampled as a whole and band by band, a rounding apart; of noise, a level is much.
         whole = np.asarray(painted.resize((150, 203), LANCZOS))

@@ -115,7 +115,7 @@ def test_a_batch_takes_no_more_memory_than_a_tile(plain, size, count):
     equal(pictures[-1], contract.expected(size, count - 1))
     pad = plain.spec.stride + 2 * plain.spec.halo
     areas = [len(run["seed"]) * np.prod(run["size"] + pad) for run in watched.runs]
-    assert max(areas) <= (tiling.TILE + pad) ** 2
+    assert max(areas) <= (plain.tile + pad) ** 2
     assert len(areas) == -(-count // len(watched.runs[0]["seed"])) < count
 
 
@@ -181,12 +181,13 @@ def test_windows_agree_on_their_overlap(tiny, origin):
     equal(one[11:, 29:], other[: 50 - 11, : 60 - 29])
 
 
-def test_tiles_equal_the_whole(tiny, monkeypatch):
+def test_tiles_equal_the_whole(tiny):
     size, origin = (203, 150), (-21, 5)
     whole = synthesize(tiny, size, 3, origin)
-    monkeypatch.setattr(tiling, "TILE", 64)
-    assert len(list(bands(tiny, size, 3, origin))) > 1
-    equal(synthesize(tiny, size, 3, origin), whole)
+    for tile, several in ((64, True), (1024, False)):
+        tiled = dataclasses.replace(tiny, tile=tile)
+        assert (len(list(bands(tiled, size, 3, origin))) > 1) == several
+        equal(synthesize(tiled, size, 3, origin), whole)
 
 
 @pytest.mark.parametrize("strides", [(1, 2), (3, 16), (8, 8)])

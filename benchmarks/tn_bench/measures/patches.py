@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tn_bench.measures.wasserstein import sliced_distance
 from tn_bench.picture import enlarged, reduced
-from tn_bench.wasserstein import sliced_distance
 
 SIDE = 7
 """Side of a patch, pixels."""

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from tn_bench.measures.wasserstein import sliced_distance
 from tn_bench.picture import reduced
-from tn_bench.wasserstein import sliced_distance
 from tn_train.descriptor import Descriptor
 from tn_train.losses import StyleLoss, gram_matrix
 

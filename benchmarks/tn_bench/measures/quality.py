@@ -18,12 +18,12 @@ from statistics import mean
 import torch
 from torch import Tensor
 
-from tn_bench.diversity import diversity
-from tn_bench.features import FeatureDistance
-from tn_bench.patches import PatchDistance, smallest_side
+from tn_bench.measures.diversity import diversity
+from tn_bench.measures.features import FeatureDistance
+from tn_bench.measures.patches import PatchDistance, smallest_side
+from tn_bench.measures.repetition import Repetition, period
+from tn_bench.measures.seam import seam_ratio, usual_ratio
 from tn_bench.picture import halves, to_tensor
-from tn_bench.repetition import Repetition, period
-from tn_bench.seam import seam_ratio, usual_ratio
 from tn_runtime.errors import RequestError
 from tn_runtime.pixels import Pixels
 from tn_train.config import TrainingConfig

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich import box
 from rich.table import Table
 
-from tn_bench.quality import SUMMARY, Quality, Row
+from tn_bench.measures.quality import SUMMARY, Quality, Row
 
 
 def table(quality: Quality, names: Sequence[str], *, everything: bool) -> Table:
