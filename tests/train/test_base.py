@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -100,26 +99,20 @@ def planned(folder: Path, tmp_path: Path, **more: object):
 def test_a_new_painting_begins_with_the_kernels_and_the_mean_of_the_norms(
     trained: Path, folder: Path, tmp_path: Path
 ):
-    checkpoint = planned(folder, tmp_path, start=str(trained)).checkpoint
+    checkpoint = planned(folder, tmp_path, start=trained).checkpoint
     shared = checkpoints.load(trained).generator().state_dict()
     assert checkpoint.started_from == "both, 2 steps"
     assert set(checkpoint.weights) == set(shared)
     for name, weight in checkpoint.weights.items():
-        if weight.ndim == 2:
-            assert torch.equal(weight, shared[name].mean(0, keepdim=True)), name
-        elif weight.ndim == 4 and name != "to_rgb.weight":
-            direction = shared[name] / shared[name].norm()
-            torch.testing.assert_close(weight / weight.norm(), direction)
-            new = (len(weight) / 3) ** 0.5
-            assert weight.norm().item() == pytest.approx(new, rel=1e-4)
-    assert torch.equal(checkpoint.weights["to_rgb.weight"], shared["to_rgb.weight"])
+        expected = shared[name].mean(0, keepdim=True) if weight.ndim == 2 else shared[name]
+        assert torch.equal(weight, expected), name
 
 
 def test_a_painting_that_the_base_knows_begins_as_the_base_paints_it(
     trained: Path, folder: Path, tmp_path: Path
 ):
     both = (folder / "dots.png", folder / "waves.png")
-    checkpoint = planned(folder, tmp_path, start=str(trained), exemplars=both).checkpoint
+    checkpoint = planned(folder, tmp_path, start=trained, exemplars=both).checkpoint
     known, new = checkpoints.load(trained).generator(), Generator(checkpoint.config).eval()
     new.load_state_dict(checkpoint.weights)
     rng = torch.Generator().manual_seed(0)
@@ -127,7 +120,7 @@ def test_a_painting_that_the_base_knows_begins_as_the_base_paints_it(
     with torch.no_grad():
         painted = new(*photo, style=torch.eye(2))
         expected = known(*photo, style=torch.eye(2).flip(0))
-    torch.testing.assert_close(painted, expected, rtol=0, atol=1e-3)
+    torch.testing.assert_close(painted, expected, rtol=0, atol=1e-5)
     assert (painted[0] - painted[1]).abs().max() > 0.01
 
 
@@ -136,54 +129,29 @@ def test_a_run_begins_with_the_weights_it_is_given(trained: Path, folder: Path, 
     Image.fromarray(pattern(48, 60)).save(new)
     words = ("--content", folder, "--steps", 1, "--device", "cpu", "--layers", "relu1_2")
     losses = {}
-    for start in (trained, "none"):
-        out = tmp_path / f"{Path(start).stem}.pt"
-        assert called("style", new, "-o", out, "--from", start, *words) == 0
+    for name, start in (("both", ("--from", trained)), ("none", ())):
+        out = tmp_path / f"{name}.pt"
+        assert called("style", new, "-o", out, *start, *words) == 0
         run = checkpoints.load(out)
         losses[run.started_from] = run.history[0].loss
     assert losses["both, 2 steps"] != losses[""]
 
 
-def test_the_packaged_base_is_small_and_lists_what_it_has_learned_from(
-    folder: Path, tmp_path: Path
-):
-    packaged = checkpoints.load(base.PACKAGED)
-    with base.PACKAGED.with_suffix(".toml").open("rb") as file:
-        listed = tomllib.load(file)
-    hashes = [exemplar.sha256 for exemplar in packaged.exemplars]
-    assert hashes == [picture["sha256"] for picture in listed["painting"]]
-    licenses = {picture["license"] for kind in listed.values() for picture in kind}
-    assert licenses == {"public domain", "CC0-1.0"}
-    assert base.PACKAGED.stat().st_size < 10**6
-    checkpoint = planned(folder, tmp_path).checkpoint
-    assert checkpoint.started_from == f"base, {packaged.steps} steps"
-
-
 def test_a_run_that_goes_on_has_its_start(folder: Path, tmp_path: Path):
     with pytest.raises(RequestError, match="--from is for a run that begins"):
-        planned(folder, tmp_path, resume=True, start="none")
-
-
-def test_nothing_is_what_none_starts_from(folder: Path, tmp_path: Path):
-    checkpoint = planned(folder, tmp_path, start="none").checkpoint
-    assert (checkpoint.started_from, checkpoint.weights) == ("", {})
-
-
-def test_paper_starts_from_nothing(folder: Path, tmp_path: Path):
-    checkpoint = planned(folder, tmp_path, preset="paper").checkpoint
-    assert (checkpoint.started_from, checkpoint.weights) == ("", {})
+        planned(folder, tmp_path, resume=True, start=Path("a.pt"))
 
 
 def test_another_network_is_no_start(trained: Path, folder: Path, tmp_path: Path):
-    with pytest.raises(CheckpointError, match=r"another network than the preset.*--from none"):
-        planned(folder, tmp_path, preset="paper", start=str(trained))
+    with pytest.raises(CheckpointError, match=r"another network than the preset.*leave out --from"):
+        planned(folder, tmp_path, preset="paper", start=trained)
 
 
 def test_styles_go_by_their_names(folder: Path, tmp_path: Path):
     twin = tmp_path / "waves.jpg"
     Image.fromarray(pattern()).save(twin)
     with pytest.raises(RequestError, match=r"two paintings are named 'waves'.*rename one"):
-        planned(folder, tmp_path, start="none", exemplars=(folder / "waves.png", twin))
+        planned(folder, tmp_path, exemplars=(folder / "waves.png", twin))
 
 
 def test_a_list_says_what_is_wrong_with_it(folder: Path, tmp_path: Path):

@@ -1,24 +1,18 @@
-"""The base that a new style starts from: one network that has learned many paintings.
+"""A base that new styles can start from: one network that has learned many paintings.
 
 Its paintings share all kernels, and each has norms of its own (Dumoulin et al. 2017). A new
 painting begins with the kernels and the mean of the norms, and trains everything.
 """
 
 import dataclasses
-import math
-from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tn_runtime.errors import CheckpointError
 from tn_runtime.spec import Exemplar
 from tn_train.checkpoint import Checkpoint
 from tn_train.config import GeneratorConfig
-from tn_train.generator import ConvBlock, Generator
-
-PACKAGED = Path(__file__).parent / "data" / "base.pt"
-"""Made by `tn-train base` from the list beside it, base.toml."""
 
 
 def starting_weights(
@@ -39,33 +33,15 @@ def starting_weights(
     if dataclasses.replace(base.config, styles=config.styles) != config:
         raise CheckpointError(
             f"checkpoint {base.name!r} has another network than the preset: "
-            "start from another checkpoint (--from FILE), or from nothing (--from none)"
+            "start from another checkpoint, or leave out --from"
         )
     known = {exemplar.sha256: number for number, exemplar in enumerate(base.exemplars)}
     rows = [known.get(exemplar.sha256) for exemplar in exemplars]
-    generator = base.generator()
-    _shrink_kernels(generator)
-    weights = generator.state_dict()
+    weights = base.generator().state_dict()
     return {
         name: _of_norm(value, rows) if value.ndim == 2 else value  # only norms have two dimensions
         for name, value in weights.items()
     }
-
-
-@torch.no_grad()
-def _shrink_kernels(generator: Generator) -> None:
-    """Give each kernel before a norm the length that it has in a new generator.
-
-    What it computes stays the same, as the norm divides by its scale. But kernels grow in training,
-    ten times in a long one, and steps of the same length turn long ones less.
-    """
-    for block in generator.modules():
-        for layer in block if isinstance(block, ConvBlock) else ():
-            if isinstance(layer, nn.Conv2d):
-                new = math.sqrt(layer.out_channels / 3)  # expected of PyTorch's initial weights
-                factor = new / layer.weight.norm()
-                layer.weight.mul_(factor)
-                layer.bias.mul_(factor)  # type: ignore[union-attr]  # it has one
 
 
 def _of_norm(values: Tensor, rows: list[int | None]) -> Tensor:

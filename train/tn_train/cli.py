@@ -93,12 +93,9 @@ def style(
         ),
     ] = None,
     start: Annotated[
-        str | None,
+        Path | None,
         typer.Option(
-            "--from",
-            metavar="FILE|none",
-            help="Checkpoint of a style to start from, or none to start from nothing. "
-            "[default: the packaged base]",
+            "--from", metavar="FILE", help="Checkpoint of a style to start from. [default: none]"
         ),
     ] = None,
     preset: Annotated[str | None, typer.Option(help=_presets("style"))] = None,
@@ -158,14 +155,14 @@ def base(
         ),
     ] = None,
     start: Annotated[
-        str | None,
+        Path | None,
         typer.Option(
             "--from", metavar="FILE", help="Checkpoint of a style to start from. [default: none]"
         ),
     ] = None,
     run: RunOptions,
 ) -> None:
-    """Train a base on many paintings, for hours; new styles start from it."""
+    """Train a base on many paintings, for hours; new styles can start from it."""
     with busy("loading PyTorch ..."):
         from tn_train.collection import read_collection
         from tn_train.plan import Options

@@ -22,9 +22,6 @@ from tn_train.photos import Photos, find, listed
 
 SIZE_OPTION: dict[Kind, str] = {"texture": "--size", "style": "--style-size"}
 
-NOTHING = "none"
-"""What `--from` takes where a run is to start from nothing."""
-
 TRAINING = ("size", "layers", "weights", "content_weight", "variation_weight", "seed")
 """Options that are fields of a TrainingConfig."""
 
@@ -41,8 +38,8 @@ class Options:
     """The list that the exemplars come from; of a base alone."""
     content: Path | None = None
     """The folder of photos; of a style alone."""
-    start: str | None = None
-    """The checkpoint to start from, or `NOTHING`; of a style alone."""
+    start: Path | None = None
+    """The checkpoint to start from; of a style alone."""
     resume: bool = False
     budget: Budget | None = None
     preset: str | None = None
@@ -181,11 +178,9 @@ def _check_styles(exemplars: tuple[Exemplar, ...]) -> None:
 
 def _started(checkpoint: Checkpoint, options: Options) -> Checkpoint:
     """Return the run with the weights to begin with."""
-    can_start = options.kind == "style" and checkpoint.preset == next(iter(PRESETS["style"]))
-    if options.start == NOTHING or (not options.start and (options.collection or not can_start)):
+    if not options.start:
         return checkpoint
-    path = Path(options.start) if options.start else base.PACKAGED
-    start = checkpoints.load(path)
+    start = checkpoints.load(options.start)
     return dataclasses.replace(
         checkpoint,
         started_from=f"{start.name}, {start.steps} steps",
