@@ -74,10 +74,12 @@ def test_a_core_has_plain_operators(path, tmp_path):
 def test_weights_come_back_out_of_a_model_file(tiny_model, tiny_generator):
     import torch
 
-    levels = [torch.rand(shape) for shape in tiny_generator.input_shapes(1, 8, 12)]
+    rng = torch.Generator().manual_seed(0)
+    shapes = tiny_generator.input_shapes(1, 8, 12)
+    levels = [torch.rand(shape, generator=rng) for shape in shapes]
     with torch.inference_mode():
         image = generator_of(load(tiny_model, "cpu"))(*levels)
-        assert torch.allclose(image, tiny_generator(*levels), atol=1e-5)
+        assert torch.allclose(image, tiny_generator(*levels), atol=1e-4)
 
 
 def test_a_shipped_model_has_a_core(tmp_path):

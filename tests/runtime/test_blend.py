@@ -104,7 +104,7 @@ def test_blends_lie_between_their_styles(several):
 
 
 @pytest.mark.usefixtures("large_from_10000_pixels")
-def test_tiles_have_the_blend_of_the_whole(several, monkeypatch):
+def test_tiles_have_the_blend_of_the_whole(several):
     """A large photo is measured in its blend, which is a constant of the session that paints it."""
     model, content = several.blended({"oil": 1, "chalk": 3}), photo((301, 170))
     watched = Watched(model.session)
@@ -113,8 +113,7 @@ def test_tiles_have_the_blend_of_the_whole(several, monkeypatch):
     assert reference["style"].tolist() == [[0, 0.25, 0.75]]
     given = model.given(model.measure(**reference))
     equal(picture, given.run(**whole_inputs(content))[0])
-    monkeypatch.setattr(stylization, "TILE", 64)
-    equal(stylize(model, content), picture)
+    equal(stylize(dataclasses.replace(model, tile=64), content), picture)
 
 
 def test_given_statistics_are_of_their_blend(several):
@@ -177,9 +176,9 @@ def test_masks_are_cut_as_the_photo_is(several, monkeypatch):
     content = photo((301, 170))
     masks = {"chalk": mask((301, 170)), "oil": mask((603, 340))[::-1]}
     picture = stylize(several, content, masks=masks, strength=0.7, keep_colors=True)
-    monkeypatch.setattr(stylization, "TILE", 64)
     monkeypatch.setattr(stylization, "BLENDED_PIXELS", 2000)
-    equal(stylize(several, content, masks=masks, strength=0.7, keep_colors=True), picture)
+    small = dataclasses.replace(several, tile=64)
+    equal(stylize(small, content, masks=masks, strength=0.7, keep_colors=True), picture)
 
 
 def test_where_masks_meet_each_has_its_part(several):

@@ -10,7 +10,6 @@ import torch
 from PIL import Image
 
 from tn_runtime.errors import CheckpointError, RequestError
-from tn_train import base
 from tn_train import checkpoint as checkpoints
 from tn_train.cli import main
 from tn_train.collection import read_collection

@@ -107,7 +107,7 @@ def test_a_home_that_cannot_be_written_is_no_matter(tmp_path: Path):
 @pytest.mark.parametrize("name", ["a.preview.png", "a.loss.png"])
 def test_the_exemplar_is_not_overwritten(outputs: Outputs, name: str, tmp_path: Path):
     write_preview(tmp_path / name, outputs.exemplars, torch.zeros(1, 3, 4, 4))
-    with pytest.raises(RequestError, match=r"which is read, and would be replaced"):
+    with pytest.raises(RequestError, match=r"is an input, and would be replaced"):
         outputs.check([tmp_path / name])
 
 
