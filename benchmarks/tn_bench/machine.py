@@ -20,7 +20,7 @@ def fingerprint() -> Machine:
     """Return the facts about this machine."""
     flags = _cpu_facts("flags", "Features").split()
     return Machine(
-        system=f"{platform.system()} {platform.release()} {platform.machine()}",
+        system=f"{platform.system()} {platform.machine()}",
         processor=_cpu_facts("model name") or platform.processor() or platform.machine(),
         vector_units=tuple(unit for unit in UNITS if unit in flags),
         cores=cores(),
