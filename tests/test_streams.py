@@ -19,7 +19,7 @@ COMMANDS = {
     "tn_export": (["tiny.pt"], "tiny.onnx"),
     "tn_bench gatys": (["gatys", "a.png", "-o", "b.png", "--size", "48", *RUN], "b.png"),
     "tn_bench quality": (["quality", "a.png", "a.png", "--size", "128"], None),
-    "tn_bench speed": (["speed", "tiny.pt", "--sizes", "32", "--rounds", "1"], None),
+    "tn_bench speed": (["speed", "tiny_model.onnx", "--sizes", "32", "--rounds", "1"], None),
 }
 SAMPLE = {"tn_train style", "tn_export"}
 """One that starts processes, and one that does not."""
@@ -37,10 +37,11 @@ CASES = [
 
 
 @pytest.mark.parametrize(("name", "closed"), CASES)
-def test_a_closed_stream_is_no_reason_to_fail(name, closed, tiny_checkpoint, tmp_path):
+def test_a_closed_stream_is_no_reason_to_fail(name, closed, tiny_checkpoint, tiny_model, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")
     (tmp_path / "tiny.pt").write_bytes(tiny_checkpoint.read_bytes())
+    (tmp_path / "tiny_model.onnx").write_bytes(tiny_model.read_bytes())
     arguments, made = COMMANDS[name]
     module = name.partition(" ")[0]
     code = f"import sys; sys.argv[0] = '{module}'; from {module}.cli import main; main()"

@@ -83,6 +83,14 @@ def test_pictures_are_found_below_a_folder_in_order(tmp_path: Path):
     assert photos.skipped == ()
 
 
+def test_previews_and_curves_of_runs_are_no_photos(tmp_path: Path):
+    for name in ("a.png", "wave.preview.png", "wave.loss.png", "other.preview.png"):
+        save(tmp_path / name)
+    (tmp_path / "wave.pt").touch()
+    found = [path.name for path in find(tmp_path).paths]
+    assert found == ["a.png", "other.preview.png"]  # of no run that is there
+
+
 def test_what_cannot_be_opened_is_skipped_with_a_reason(tmp_path: Path):
     save(tmp_path / "sound.png")
     (tmp_path / "text.png").write_text("text")
