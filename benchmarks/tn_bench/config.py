@@ -1,4 +1,4 @@
-"""How much is measured, and how pictures are optimised.
+"""The extent of each suite, and how pictures are optimised.
 
 Without torch, since the command line takes its defaults from here.
 """
@@ -28,7 +28,7 @@ GATYS = Settings()
 
 @dataclass(frozen=True)
 class Extent:
-    """How much each suite measures. Sizes are sides of square pictures, in pixels."""
+    """The extent of each suite. Sizes are sides of square pictures, in pixels."""
 
     runs: int
     """Least number of timed runs in a process, after one that is not counted."""

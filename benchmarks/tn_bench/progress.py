@@ -1,4 +1,4 @@
-"""What a person sees meanwhile: a bar on a terminal, plain lines elsewhere; all on stderr."""
+"""Progress of a run: a bar on a terminal, plain lines elsewhere; all on stderr."""
 
 import sys
 import time

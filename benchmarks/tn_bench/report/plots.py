@@ -59,7 +59,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Chart:
-    """What a plot shows."""
+    """The data and labels of a plot."""
 
     name: str
     title: str
@@ -71,7 +71,7 @@ class Chart:
     marks: Sequence[Mark] = ()
     log: tuple[bool, bool] = (True, True)
     ticks: Sequence[float] = field(default_factory=tuple)
-    """Of the horizontal axis; as matplotlib likes if empty."""
+    """Ticks of the horizontal axis; matplotlib chooses them if it is empty."""
     format_x: Callable[[float], str] | None = None
     format_y: Callable[[float], str] | None = None
 

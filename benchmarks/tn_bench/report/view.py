@@ -1,4 +1,4 @@
-"""What a report shows, before it is HTML or Markdown."""
+"""The content of a report, before it is HTML or Markdown."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
