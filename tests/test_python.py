@@ -55,7 +55,6 @@ def test_from_a_painting_to_a_style(picture, tmp_path):
         steps=1,
         content=photos,
         note=notes.append,
-        start="none",
         **TINY,
     )
     assert (checkpoint.config.kind, checkpoint.steps) == ("style", 1)
