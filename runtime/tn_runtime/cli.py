@@ -11,6 +11,7 @@ from tn_runtime.commands.models import models
 from tn_runtime.commands.serve import serve
 from tn_runtime.commands.style import style
 from tn_runtime.commands.texture import texture
+from tn_runtime.commands.video import video
 from tn_runtime.version import __version__
 
 app = typer.Typer(
@@ -34,7 +35,7 @@ def start(
         console.result(context.get_help())
 
 
-for command in (texture, style, info, models, serve, doctor):
+for command in (texture, style, video, info, models, serve, doctor):
     app.command()(command)
 
 

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 import typer
 
@@ -40,6 +40,7 @@ MODULES = {
     "psutil": "bench",
     "fastapi": "serve",
     "uvicorn": "serve",
+    "av": "video",
     "jinja2": "bench",
 }
 
@@ -160,6 +161,13 @@ def _take_stdout() -> None:
     os.dup2(2, 1)
 
 
+def picture_stream() -> BinaryIO:
+    """Return the stream for what was asked for on stdout; whoever takes it closes it."""
+    if not _for_pictures:
+        _take_stdout()
+    return os.fdopen(_for_pictures.pop(), "wb")
+
+
 def write_png(rows: "Rows") -> None:
     """Write a PNG to stdout as it is made.
 
@@ -168,9 +176,7 @@ def write_png(rows: "Rows") -> None:
     """
     from tn_runtime.pictures import encode  # noqa: PLC0415
 
-    if not _for_pictures:
-        _take_stdout()
-    with os.fdopen(_for_pictures.pop(), "wb") as stream:
+    with picture_stream() as stream:
         encode(stream, ".png", rows)
 
 

@@ -145,6 +145,28 @@ def stylized_bands(
     return _bands(models, photo, options, Regions(list(masks.values()), size), progress)
 
 
+def measured(
+    model: Model, photo: Pixels, options: Options, size: Size | None = None
+) -> NDArray[np.float32]:
+    """Return the statistics of a photo, to give to a model that paints others like it.
+
+    Args:
+        model: of kind style, with normalised channels.
+        photo: uint8 (H, W, 3), sRGB.
+        options: those of the painting.
+        size: (height, width), pixels, of what will be painted, where `photo` is its reduction.
+
+    Returns:
+        float32 (C, 2), mean and variance of each normalised channel.
+
+    Raises:
+        ModelError: the model failed.
+    """
+    picture = Picture.from_array(photo)
+    seen = _scaled(size or (picture.height, picture.width), 1 / options.stroke_scale)
+    return _measured(model, picture, options.seed, seen)
+
+
 def masked(model: Model, styles: Iterable[str]) -> list[Model]:
     """Return the model in each of the styles that have a mask.
 
