@@ -252,7 +252,7 @@ def test_without_the_extra_it_is_one_line(clip):
     ],
 )
 def test_what_is_done_is_kept_and_gone_on_with(tiny_instance_model, tmp_path, number, codec):
-    source = write(tmp_path / "in.mp4", pan(1, 120, (96, 128)) + pan(5, 120, (96, 128)))
+    source = write(tmp_path / "in.mp4", pan(1, 90, (72, 96)) + pan(5, 90, (72, 96)))
     whole, out = tmp_path / "whole.mkv", tmp_path / "out.mkv"
     part = tmp_path / "out.mkv.part.mkv"
     words = ("video", tiny_instance_model, source, "--provider", "cpu", "--codec", codec, "-o")
@@ -264,7 +264,7 @@ def test_what_is_done_is_kept_and_gone_on_with(tiny_instance_model, tmp_path, nu
         process.send_signal(number)
         _, stderr = process.communicate(timeout=60)
     done = len(clips.times(part))
-    assert 60 < done < 240
+    assert 60 < done < 180
     if number == signal.SIGINT:
         assert process.returncode == 130
         assert "--resume goes on" in stderr
@@ -304,3 +304,37 @@ def test_work_ahead_raises_errors_at_their_place_and_ends_early():
     assert next(made) == 0
     made.close()
     assert closed == [True]
+
+
+def test_a_drift_is_a_seamless_loop(in_process, tiny_model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = load(tiny_model, "cpu")
+    count = model.spec.stride * 2
+    words = ("texture", tiny_model, "--provider", "cpu", "--size", "32x24", "--seed", "7")
+    loop = ("--drift", "2,-1", "--frames", count)
+    code, stderr = in_process("tn-run", main, *words, *loop, "-o", "f_%02d.png")
+    assert code == 0, stderr
+    made = [np.array(Image.open(each)) for each in sorted(tmp_path.glob("f_*.png"))]
+    assert len(made) == count
+    for before, after in itertools.pairwise([*made, made[0]]):  # the last goes over into the first
+        np.testing.assert_array_equal(after[1:, :-2], before[:-1, 2:])
+    assert not np.array_equal(made[0], made[1])
+    code, stderr = in_process("tn-run", main, *words, *loop, "-o", "loop.mp4", "--frame-rate", "12")
+    assert code == 0, stderr
+    assert clips.times("loop.mp4") == [Fraction(n, 12) for n in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--drift", "2,0"), "--drift needs --frames"),
+        (("--drift", "0.5,0", "--frames", "9"), "--drift '0.5,0' is not a place in whole pixels"),
+        (("--drift", "1,0", "--frames", "0"), "--frames 0 is out of range"),
+        (("--drift", "1,0", "--frames", "9"), "the nearest --frames is 8 or 12"),
+        (("--frames", "9"), "add --drift X,Y"),
+        (("--drift", "1,0", "--frames", "8", "--tileable"), "leave out --sheet, --tileable"),
+    ],
+)
+def test_errors_of_a_drift_are_one_line(refused, tiny_model, tmp_path, words, message):
+    assert message in refused("texture", tiny_model, "-o", "out.mp4", *words)
+    assert list(tmp_path.iterdir()) == []

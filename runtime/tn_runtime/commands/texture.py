@@ -6,6 +6,7 @@ Heavy imports stay inside the command, so that --help answers at once.
 import json
 import re
 import time
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,7 @@ from tn_runtime import console
 from tn_runtime.commands.options import JsonOption, ProviderOption, ThreadsOption
 from tn_runtime.console import STDOUT
 from tn_runtime.errors import RequestError
+from tn_runtime.providers import ProviderChoice
 
 if TYPE_CHECKING:
     from tn_runtime.commands.texture_job import Outcome, TextureJob
@@ -63,6 +65,18 @@ def texture(
     origin: Annotated[
         str, typer.Option(metavar="X,Y", help="Position of the picture on the endless plane.")
     ] = "0,0",
+    drift: Annotated[
+        str | None,
+        typer.Option(
+            metavar="X,Y",
+            help="Make a seamless loop, a video or numbered pictures: the window moves by so many "
+            "pixels from frame to frame. Needs --frames, and the extra video.",
+        ),
+    ] = None,
+    frames: Annotated[int | None, typer.Option(help="Frames of the loop.")] = None,
+    frame_rate: Annotated[
+        str | None, typer.Option(help="Frames per second of the loop. [default: 25]")
+    ] = None,
     provider: ProviderOption = "auto",
     threads: ThreadsOption = None,
     json_: JsonOption = False,
@@ -71,6 +85,21 @@ def texture(
     height, width = parse_size(size)
     seeds, place = parse_seeds(seed), parse_origin(origin)
     console.check_stdout(str(output), json_)
+    if drift is not None:
+        alone = (sheet, tileable, tileable_x, tileable_y, json_, len(seeds) > 1)
+        if any(alone):
+            raise RequestError(
+                "--drift makes one loop, which repeats by itself; "
+                "leave out --sheet, --tileable, --json and ranges of seeds"
+            )
+        if frames is None:
+            raise RequestError("--drift needs --frames, the number of frames of the loop")
+        rate = parse_rate(frame_rate or "25")
+        step = parse_origin(drift, "--drift", "as in 4,0")
+        loop(output, model, (height, width), seeds[0], place, step, frames, rate, provider, threads)
+        return
+    if frames is not None or frame_rate is not None:
+        raise RequestError("--frames and --frame-rate are of a loop; add --drift X,Y")
 
     from tn_runtime.commands.texture_job import TextureJob, run
     from tn_runtime.session import load
@@ -94,6 +123,36 @@ def texture(
     console.announce(loaded, provider)
     if outcome.failed:
         raise typer.Exit(console.SOME_FAILED)
+
+
+def loop(
+    output: Path,
+    model: str | None,
+    size: tuple[int, int],
+    seed: int,
+    origin: tuple[int, int],
+    drift: tuple[int, int],
+    frames: int,
+    rate: Fraction,
+    provider: ProviderChoice,
+    threads: int | None,
+) -> None:
+    """Make the loop of --drift, and print its line."""
+    from tn_runtime.commands.drift_job import DriftJob, run
+    from tn_runtime.session import load
+
+    job = DriftJob(output, size, seed, origin, drift, frames, rate)
+    job.check()
+    loaded = load(model or DEFAULT_MODEL, provider, threads)
+    job.check_model(loaded)
+    started = time.perf_counter()
+    run(job, loaded)
+    seconds = time.perf_counter() - started
+    if output != STDOUT:
+        console.result(
+            f"{output}: a loop of {frames} frames: {seconds:.2f} s on {loaded.provider.upper()}"
+        )
+    console.announce(loaded, provider)
 
 
 def parse_size(text: str, option: str = "--size") -> tuple[int, int]:
@@ -131,15 +190,32 @@ def parse_seeds(text: str) -> range:
     return range(first, last + 1)
 
 
-def parse_origin(text: str) -> tuple[int, int]:
-    """Return (y, x) of "X,Y".
+def parse_rate(text: str) -> Fraction:
+    """Return the frame rate of "N" or "N/M".
+
+    Raises:
+        RequestError: another form, or no positive number.
+    """
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError) as error:
+        raise RequestError(f"--frame-rate {text!r} is not a rate; give 25 or 30000/1001") from error
+    if not 0 < rate <= 1000:
+        raise RequestError(f"--frame-rate {text} is out of range; it is above 0, up to 1000")
+    return rate
+
+
+def parse_origin(
+    text: str, option: str = "--origin", example: str = "as in -300,1000000000"
+) -> tuple[int, int]:
+    """Return (y, x) of "X,Y", given by an option.
 
     Raises:
         RequestError: something else.
     """
     match = re.fullmatch(r"(-?\d{1,20}),(-?\d{1,20})", text)
     if match is None:
-        raise RequestError(f"--origin {text!r} is not a position; give X,Y as in -300,1000000000")
+        raise RequestError(f"{option} {text!r} is not a place in whole pixels; give X,Y {example}")
     return int(match[2]), int(match[1])
 
 

@@ -6,7 +6,6 @@ Heavy imports stay inside the command, so that --help answers at once.
 import json
 import re
 import time
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -15,6 +14,7 @@ import typer
 from tn_runtime import console
 from tn_runtime.commands.options import JsonOption, ModelArgument, ProviderOption, ThreadsOption
 from tn_runtime.commands.style import check_streams, parse_blend
+from tn_runtime.commands.texture import parse_rate
 from tn_runtime.console import STDOUT
 from tn_runtime.errors import RequestError
 
@@ -135,21 +135,6 @@ def parse_seconds(text: str, option: str) -> float:
         raise RequestError(f"{option} {text!r} is not a time; give seconds, or MM:SS as in 1:30.5")
     hours, minutes, seconds = (float(each or 0) for each in match.groups())
     return 3600 * hours + 60 * minutes + seconds
-
-
-def parse_rate(text: str) -> Fraction:
-    """Return the frame rate of "N" or "N/M".
-
-    Raises:
-        RequestError: another form, or no positive number.
-    """
-    try:
-        rate = Fraction(text)
-    except (ValueError, ZeroDivisionError) as error:
-        raise RequestError(f"--frame-rate {text!r} is not a rate; give 25 or 30000/1001") from error
-    if not 0 < rate <= 1000:
-        raise RequestError(f"--frame-rate {text} is out of range; it is above 0, up to 1000")
-    return rate
 
 
 def report(outcome: "Outcome", output: str, seconds: float, provider: str, as_json: bool) -> None:

@@ -140,8 +140,8 @@ def run(job: VideoJob, model: Model) -> Outcome:
         output.close()
         if clip.start:  # the first frame of a part is its beginning, for the sound, too
             first, times = times[0], [each - times[0] for each in times]
-            clip = dataclasses.replace(clip, start=float(first * clip.time_base))
-        finish(output.path, clip, times, job.output, note)
+            clip = dataclasses.replace(clip, start=float(first * clip.form.time_base))
+        finish(output.path, clip.form, times, job.output, clip, note)
         output.path.unlink()
     return outcome
 
@@ -164,7 +164,7 @@ def _limited(size: tuple[int, int], most: int | None) -> tuple[int, int]:
 
 
 def _expected(clip: Clip) -> int | None:
-    return max(1, round(clip.duration * clip.rate)) if clip.duration else None
+    return max(1, round(clip.duration * clip.form.rate)) if clip.duration else None
 
 
 def _looked_through(
@@ -198,11 +198,13 @@ def _frames(clip: Clip, size: tuple[int, int], first: int) -> Iterator[Pixels]:
 
 def _output(job: VideoJob, clip: Clip, encoder: Encoder | None, model: Model) -> Output:
     if encoder:
-        return Part(part_of(job.output), clip, encoder, job.crf, _fingerprint(job, clip, model))
+        return Part(
+            part_of(job.output), clip.form, encoder, job.crf, _fingerprint(job, clip, model)
+        )
     if job.numbered:
         start = first_number(clip.path) if clip.frame_rate else 1
         return NumberedPictures(job.output, start, resume=job.resume)
-    return Pipe(console.picture_stream(), clip)
+    return Pipe(console.picture_stream(), clip.form)
 
 
 def _fingerprint(job: VideoJob, clip: Clip, model: Model) -> str:

@@ -1,5 +1,6 @@
 """A video that is read: a file of any format of FFmpeg's, or numbered pictures."""
 
+import dataclasses
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -45,23 +46,13 @@ _ALPHA = ("yuva", "rgba", "bgra", "argb", "abgr", "gbrap", "ya", "pal8")
 
 
 @dataclass(frozen=True)
-class Clip:
-    """A part of a video. Every pass over its frames opens it anew."""
+class Form:
+    """The times and the colours that frames have in a file."""
 
-    path: Path
     rate: Fraction
     """Frames per second, the average."""
-    size: tuple[int, int]
-    """(height, width) as seen, pixels."""
     time_base: Fraction
     """Seconds of a unit of the timestamps."""
-    duration: float | None
-    """Seconds of the part, where the file says."""
-    start: float
-    end: float | None
-    """Seconds of the file, from where to where it is read."""
-    frame_rate: Fraction | None
-    """For numbered pictures alone."""
     matrix: int
     """The matrix of the colours: 1, BT.709, or 6, BT.601."""
 
@@ -69,6 +60,28 @@ class Clip:
     def colorspace(self) -> Colorspace:
         """The matrix, in swscale's words."""
         return Colorspace.ITU709 if self.matrix == _BT709 else Colorspace.ITU601
+
+
+def usual_form(size: tuple[int, int], rate: Fraction) -> Form:
+    """Return the form of frames of a size (height, width) that come from nowhere else."""
+    return Form(rate, 1 / rate, _BT709 if min(size) >= HD else _BT601)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A part of a video. Every pass over its frames opens it anew."""
+
+    path: Path
+    size: tuple[int, int]
+    """(height, width) as seen, pixels."""
+    form: Form
+    duration: float | None
+    """Seconds of the part, where the file says."""
+    start: float
+    end: float | None
+    """Seconds of the file, from where to where it is read."""
+    frame_rate: Fraction | None
+    """For numbered pictures alone."""
 
     def frames(self, note: Note) -> Iterator[VideoFrame]:
         """Yield the frames of the part, in the order in which they are shown.
@@ -105,7 +118,7 @@ class Clip:
             width=width,
             height=height,
             format="rgb24",
-            src_colorspace=_MATRICES.get(frame.colorspace, self.colorspace),
+            src_colorspace=_MATRICES.get(frame.colorspace, self.form.colorspace),
             interpolation=EXACT | (Interpolation.AREA if size else Interpolation.BICUBIC),
         )
         array = np.asarray(rgb.to_ndarray(), np.uint8)
@@ -159,16 +172,17 @@ def read_clip(
         height, width = first.height, first.width
         if first.rotation % 180:
             height, width = width, height
+        form = usual_form(
+            (height, width), stream.average_rate or stream.guessed_rate or DEFAULT_RATE
+        )
         return Clip(
             path=path,
-            rate=stream.average_rate or stream.guessed_rate or DEFAULT_RATE,
             size=(height, width),
-            time_base=stream.time_base or Fraction(1, 90000),
+            form=dataclasses.replace(form, time_base=stream.time_base or form.time_base),
             duration=None if length is None else min(end or length, length) - start,
             start=start,
             end=end,
             frame_rate=rate,
-            matrix=_BT709 if min(height, width) >= HD else _BT601,
         )
 
 

@@ -20,7 +20,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from tn_runtime.files import atomic
-from tn_runtime.video.clip import Clip, Note
+from tn_runtime.video.clip import Clip, Form, Note
 from tn_runtime.video.encoders import ANIMATIONS
 from tn_runtime.video.part import timed_packets
 
@@ -35,14 +35,17 @@ _OPTIONS = {
 _WEBP_QUALITY = "85"
 
 
-def finish(part: Path, clip: Clip, times: Sequence[int], output: Path, note: Note) -> None:
+def finish(
+    part: Path, form: Form, times: Sequence[int], output: Path, source: Clip | None, note: Note
+) -> None:
     """Write the finished video, whole or not at all.
 
     Args:
         part: holds one packet for each frame.
-        clip: the video that was painted, whose sound and subtitles are taken.
-        times: of the frames, in units of the clip's time base; Matroska keeps milliseconds only.
+        form: of the frames.
+        times: of the frames, in units of the form's time base; Matroska keeps milliseconds only.
         output: its suffix says which kind of file.
+        source: the video that was painted, whose sound and subtitles are taken, if there is one.
         note: is told what the file cannot hold.
 
     Raises:
@@ -51,7 +54,7 @@ def finish(part: Path, clip: Clip, times: Sequence[int], output: Path, note: Not
     suffix = output.suffix.lower()
     with atomic(output) as temporary:
         if suffix in ANIMATIONS:
-            _animate(part, clip, times, temporary)
+            _animate(part, form, times, temporary)
             return
         with ExitStack() as stack:
             file = stack.enter_context(
@@ -59,18 +62,18 @@ def finish(part: Path, clip: Clip, times: Sequence[int], output: Path, note: Not
             )
             made = stack.enter_context(av.open(str(part)))
             picture = _like(file, made.streams.video[0])
-            picture.time_base = clip.time_base
+            picture.time_base = form.time_base
             if picture.codec_context:
-                picture.codec_context.framerate = made.streams.video[0].average_rate or clip.rate
+                picture.codec_context.framerate = made.streams.video[0].average_rate or form.rate
                 if suffix != ".mkv" and picture.codec_context.name == "hevc":
                     picture.codec_context.codec_tag = "hvc1"  # as QuickTime wants it
             flows = [_pictures(part, picture, times)]
-            if clip.frame_rate is None:
-                source = stack.enter_context(av.open(str(clip.path)))
-                file.metadata.update(_words(source))
-                if not clip.start and clip.end is None and source.chapters():
-                    file.set_chapters(source.chapters())
-                flows.append(_others(source, file, clip, output, note))
+            if source is not None and source.frame_rate is None:
+                whole = stack.enter_context(av.open(str(source.path)))
+                file.metadata.update(_words(whole))
+                if not source.start and source.end is None and whole.chapters():
+                    file.set_chapters(whole.chapters())
+                flows.append(_others(whole, file, source, output, note))
             for _, packet in heapq.merge(*flows, key=lambda timed: timed[0]):
                 file.mux(packet)
 
@@ -180,11 +183,11 @@ def _timed(made: "Sequence[Packet[Any]]") -> Iterator[Timed]:
 # Animations: GIF and WebP
 
 
-def _animate(part: Path, clip: Clip, times: Sequence[int], path: Path) -> None:
+def _animate(part: Path, form: Form, times: Sequence[int], path: Path) -> None:
     """Write lossless frames as an animation that repeats for ever."""
     gif = path.suffix.lower() == ".gif"
     with av.open(str(path), "w", options={"loop": "0"}) as file:
-        stream = file.add_stream("gif" if gif else "libwebp_anim", rate=clip.rate)
+        stream = file.add_stream("gif" if gif else "libwebp_anim", rate=form.rate)
         assert isinstance(stream, VideoStream)
         stream.time_base = Fraction(1, 100) if gif else Fraction(1, 1000)
         stream.pix_fmt = "pal8" if gif else "yuv420p"
@@ -196,7 +199,7 @@ def _animate(part: Path, clip: Clip, times: Sequence[int], path: Path) -> None:
             if not number:
                 stream.width, stream.height = frame.width, frame.height
             made = frame if gif else frame.reformat(format="yuv420p")
-            made.pts, made.time_base = round(times[number] * clip.time_base / base), base
+            made.pts, made.time_base = round(times[number] * form.time_base / base), base
             file.mux(stream.encode(made))
         file.mux(stream.encode(None))
 

@@ -10,7 +10,7 @@ from av.video.reformatter import Interpolation
 
 from tn_runtime.pictures import Rows, save
 from tn_runtime.pixels import Pixels
-from tn_runtime.video.clip import EXACT, Clip
+from tn_runtime.video.clip import EXACT, Form
 
 
 class Output(Protocol):
@@ -20,7 +20,7 @@ class Output(Protocol):
     """Number of the first frame that it lacks."""
 
     def write(self, picture: Pixels, pts: int) -> None:
-        """Take a picture, uint8 (H, W, 3), RGB, and its time in units of the clip's time base."""
+        """Take a picture, uint8 (H, W, 3), RGB, and its time in units of the form's time base."""
 
     def __enter__(self) -> Self: ...
 
@@ -66,21 +66,21 @@ class NumberedPictures:
 class Pipe:
     """Raw frames in YUV4MPEG2, which says its own size and rate; colours at full size."""
 
-    def __init__(self, stream: BinaryIO, clip: Clip) -> None:
-        self.stream, self.clip, self.first = stream, clip, 0
+    def __init__(self, stream: BinaryIO, form: Form) -> None:
+        self.stream, self.form, self.first = stream, form, 0
         self._begun = False
 
     def write(self, picture: Pixels, pts: int) -> None:
         """Write a picture, uint8 (H, W, 3), as Y, U and V."""
         if not self._begun:
             height, width = picture.shape[:2]
-            rate = f"{self.clip.rate.numerator}:{self.clip.rate.denominator}"
+            rate = f"{self.form.rate.numerator}:{self.form.rate.denominator}"
             words = f"YUV4MPEG2 W{width} H{height} F{rate} Ip A1:1 C444 XCOLORRANGE=LIMITED\n"
             self.stream.write(words.encode())
             self._begun = True
         frame = VideoFrame.from_ndarray(picture, "rgb24").reformat(
             format="yuv444p",
-            dst_colorspace=self.clip.colorspace,
+            dst_colorspace=self.form.colorspace,
             dst_color_range="MPEG",
             interpolation=EXACT | Interpolation.BICUBIC,
         )

@@ -23,7 +23,7 @@ from av.video.stream import VideoStream
 
 from tn_runtime.errors import RequestError
 from tn_runtime.pixels import Pixels
-from tn_runtime.video.clip import EXACT, Clip
+from tn_runtime.video.clip import EXACT, Form
 from tn_runtime.video.encoders import Encoder
 
 KEY_SECONDS = 2
@@ -53,13 +53,13 @@ class Part:
     """Encodes pictures into a part."""
 
     def __init__(
-        self, path: Path, clip: Clip, encoder: Encoder, crf: int | None, request: str
+        self, path: Path, form: Form, encoder: Encoder, crf: int | None, request: str
     ) -> None:
         """Begin, or go on with what a file of that name holds.
 
         Args:
             path: of the part.
-            clip: the video that is painted.
+            form: of the frames.
             encoder: of the pictures.
             crf: the constant rate factor; the encoder's own if not given.
             request: a hash of all that decides about the pictures.
@@ -67,7 +67,7 @@ class Part:
         Raises:
             RequestError: the file was made by another request.
         """
-        self.path, self.clip, self.encoder, self.request = path, clip, encoder, request
+        self.path, self.form, self.encoder, self.request = path, form, encoder, request
         self.crf = encoder.crf if crf is None else crf
         self.first = 0
         """Number of the first frame that is still to be painted."""
@@ -104,7 +104,7 @@ class Part:
                 container.mux(stream.encode(None))
 
     def write(self, picture: Pixels, pts: int) -> None:
-        """Add a picture, uint8 (H, W, 3), at a time in units of the clip's time base."""
+        """Add a picture, uint8 (H, W, 3), at a time in units of the form's time base."""
         if self._stream is None:
             self._begin(*picture.shape[:2])
         assert self._stream is not None
@@ -114,22 +114,22 @@ class Part:
     def _begin(self, height: int, width: int) -> None:
         container = av.open(str(self.path), "w", format="matroska", options=_FLUSHED)
         container.metadata[REQUEST] = self.request
-        encoder, clip = self.encoder, self.clip
+        encoder, form = self.encoder, self.form
         options = dict(encoder.options)
         if self.crf is not None:
             options["crf"] = str(self.crf)
-        stream = container.add_stream(encoder.name, rate=_plain(clip.rate), options=options)
+        stream = container.add_stream(encoder.name, rate=_plain(form.rate), options=options)
         assert isinstance(stream, VideoStream)
         even = encoder.pixel_format.startswith("yuv42")
         stream.width = width + width % 2 * even
         stream.height = height + height % 2 * even
         stream.pix_fmt = encoder.pixel_format
         context = stream.codec_context
-        context.time_base = clip.time_base
-        context.gop_size = max(1, round(KEY_SECONDS * clip.rate))
+        context.time_base = form.time_base
+        context.gop_size = max(1, round(KEY_SECONDS * form.rate))
         if encoder.pixel_format.startswith("yuv"):
             context.color_range = _MPEG
-            context.colorspace = context.color_primaries = context.color_trc = clip.matrix
+            context.colorspace = context.color_primaries = context.color_trc = form.matrix
         self._container, self._stream = container, stream
         if self.first:
             container.start_encoding()
@@ -138,7 +138,7 @@ class Part:
             _before(self.path).unlink()
 
     def _frame(self, picture: Pixels, pts: int) -> VideoFrame:
-        stream, clip = self._stream, self.clip
+        stream, form = self._stream, self.form
         assert stream is not None
         height, width = picture.shape[:2]
         margins = ((0, stream.height - height), (0, stream.width - width), (0, 0))
@@ -147,14 +147,14 @@ class Part:
         if self.encoder.pixel_format.startswith("yuv"):
             frame = frame.reformat(
                 format=self.encoder.pixel_format,
-                dst_colorspace=clip.colorspace,
+                dst_colorspace=form.colorspace,
                 dst_color_range="MPEG",
                 interpolation=EXACT | Interpolation.BICUBIC,
             )
         else:
             frame = frame.reformat(format=self.encoder.pixel_format)
         self._last = max(pts, self._last + 1)  # no two frames at one time
-        frame.pts, frame.time_base = self._last, clip.time_base
+        frame.pts, frame.time_base = self._last, form.time_base
         return frame
 
 
