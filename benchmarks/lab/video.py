@@ -51,6 +51,18 @@ def clip(photo: Pixels, size: tuple[int, int], count: int, noise: float) -> Iter
         yield np.rint(frame + rng.normal(0, noise, frame.shape)).clip(0, 255).astype(np.uint8)
 
 
+def visitor(photo: Pixels, size: tuple[int, int], count: int) -> Iterator[Pixels]:
+    """Yield the frames of a still camera; a white ball crosses the lowest part, uint8 (H, W, 3)."""
+    height, width = size
+    rows, columns = np.mgrid[:height, :width]
+    radius = height // 8
+    for number in range(count):
+        frame = photo[:height, :width].copy()
+        x = (number + 1) * (width + 2 * radius) // (count + 1) - radius
+        frame[(rows - height + radius) ** 2 + (columns - x) ** 2 < radius**2] = 255
+        yield frame
+
+
 def change(pictures: list[NDArray[np.float32]]) -> float:
     """Return the mean absolute difference of pictures along the motion, levels."""
     down, right = STEP
@@ -59,6 +71,15 @@ def change(pictures: list[NDArray[np.float32]]) -> float:
         moved, kept = before[down:, right:], after[:-down, :-right]
         inner = slice(MARGIN, -MARGIN)
         found.append(np.abs(moved[inner, inner] - kept[inner, inner]).mean())
+    return float(np.mean(found))
+
+
+def change_afar(pictures: list[NDArray[np.float32]]) -> float:
+    """Return the mean absolute difference of the upper third, which no ball comes near, levels."""
+    found = [
+        np.abs(after - before)[: len(before) // 3].mean()
+        for before, after in itertools.pairwise(pictures)
+    ]
     return float(np.mean(found))
 
 
@@ -77,8 +98,12 @@ def steadiness(model: Path, photos: list[Path], count: int = 16) -> None:
             min(360, photo.shape[0] - count * STEP[0]),
             min(640, photo.shape[1] - count * STEP[1]),
         )
-        for noise in (0.0, NOISE):
-            frames = list(clip(photo, size, count, noise))
+        clips = {
+            "moving camera": (list(clip(photo, size, count, 0.0)), change),
+            "moving, noise": (list(clip(photo, size, count, NOISE)), change),
+            "a ball passes": (list(visitor(photo, size, count)), change_afar),
+        }
+        for name, (frames, changed) in clips.items():
             shot = list(
                 painted(loaded, frames, list(scenes(loaded, frames, size, Options())), Options())
             )
@@ -89,7 +114,7 @@ def steadiness(model: Path, photos: list[Path], count: int = 16) -> None:
             for way, made in {"the video itself": frames, **ways}.items():
                 pictures = [each.astype(np.float32) for each in made]
                 result(
-                    f"{path.stem:28} noise {noise:g}  {way:16} change {change(pictures):6.2f}  "
+                    f"{path.stem:28} {name}  {way:16} change {changed(pictures):6.2f}  "
                     f"detail {detail(pictures):6.2f}"
                 )
 
@@ -156,8 +181,9 @@ def _write(path: Path, pictures: Iterator[Pixels]) -> None:
     with av.open(str(path), "w") as file:
         stream = file.add_stream("libx264", rate=25, options={"crf": "18", "preset": "medium"})
         stream.pix_fmt = "yuv420p"
-        for picture in pictures:
-            stream.height, stream.width = picture.shape[:2]
+        for number, picture in enumerate(pictures):
+            if number == 0:
+                stream.height, stream.width = picture.shape[:2]
             file.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture))))
         file.mux(stream.encode(None))
 
