@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tn_runtime.console import busy, note, result, run
-from tn_runtime.errors import RequestError
+from tn_runtime.console import SOME_FAILED, busy, note, note_error, result, run
+from tn_runtime.errors import RequestError, TextureNetworksError
 from tn_runtime.version import __version__
 from tn_train.config import PRESETS, Crop, Kind, budget
 from tn_train.options import PictureOptions, RunOptions, default, first, with_run_options
@@ -177,6 +177,61 @@ def base(
     )
     again = ["tn-train", "base", str(pictures_list)]
     _run(options, run, [*again, "--pictures", str(pictures)] if pictures else again)
+
+
+@app.command()
+def zoo(
+    models: Annotated[Path, typer.Argument(metavar="LIST", help="The models to train, NAME.toml.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the checkpoints.")
+    ],
+    pictures: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Folder of the pictures in LIST that are not in the package."
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+) -> None:
+    """Train all models of a list; what is done is skipped.
+
+    The same command goes on after a stop.
+    """
+    with busy("loading PyTorch ..."):
+        from tn_train.interrupt import Interrupted
+        from tn_train.loop import choose_device
+        from tn_train.progress import shown
+        from tn_train.training import Training
+        from tn_train.zoo import read_zoo
+
+    recipes = read_zoo(models, pictures)
+    choose_device(device)
+    output.mkdir(parents=True, exist_ok=True)
+    trained, there = 0, 0
+    failed: list[str] = []
+    for recipe in recipes:
+        name = recipe.entry.name
+        try:
+            if recipe.finished(output):
+                there += 1
+                continue
+            training = Training(recipe.options(output), device, note)
+            with shown() as show:
+                path, *_ = training.train(show)
+        except Interrupted as stop:
+            note(f"saved {name} at step {training.run.step}; the same command goes on")
+            stop.pass_on()
+            raise
+        except TextureNetworksError as error:
+            note_error(f"{name}: {error}")
+            failed.append(name)
+        else:
+            trained += 1
+            result(f"{path}: loss {training.run.kept_loss:.4f} after {training.run.step} steps")
+    lost = f", {len(failed)} failed ({', '.join(failed)})" if failed else ""
+    result(f"{len(recipes)} models: {trained} trained, {there} there before{lost}")
+    if failed:
+        raise typer.Exit(SOME_FAILED)
 
 
 def _train(asked: PictureOptions, layers: str | None, **more: Any) -> None:  # noqa: ANN401 - of Options

@@ -1,10 +1,12 @@
-"""Lists of pictures to train a base on: what they are, where they come from, where they lie."""
+"""Lists of pictures to train on: what they are, where they come from, where they lie."""
 
+import dataclasses
 import hashlib
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tn_runtime.errors import RequestError
 from tn_runtime.schema import build
@@ -33,8 +35,12 @@ class Picture:
 
     @property
     def credit(self) -> str:
-        """Author, title and year."""
-        return f"{self.author}: {self.title} ({self.year})"
+        """Author, title and, where it is known, year."""
+        return f"{self.author}: {self.title}" + (f" ({self.year})" if self.year else "")
+
+
+P = TypeVar("P", bound=Picture)
+K = TypeVar("K", bound=str)
 
 
 @dataclass(frozen=True)
@@ -57,32 +63,48 @@ def read_collection(path: Path, folder: Path | None) -> Collection:
         RequestError: the list cannot be read, or lacks a painting; pictures are missing, or are
             others than those of the list.
     """
-    data = _parse(path)
-    found = {kind: _found(path, _pictures(path, data, kind), folder) for kind in data}
-    paintings = found.get("painting", {})
+    tables = read_tables(path, ("painting", "photo"), Picture)
+    paintings = dict(find_pictures(path, tables["painting"], folder))
     if not paintings:
         raise RequestError(f"{path} has no [[painting]]: list at least one")
-    return Collection(paintings, tuple(found.get("photo", {})))
+    photos = dict(find_pictures(path, tables["photo"], folder))
+    return Collection(paintings, tuple(photos))
+
+
+def read_tables(path: Path, kinds: Sequence[K], entry: type[P]) -> dict[K, list[P]]:
+    """Read a list in TOML with some kinds of tables, whose entries are pictures.
+
+    Raises:
+        RequestError: it cannot be read, or holds something else.
+    """
+    data = _parse(path)
+    for kind in data:
+        if kind not in kinds:
+            known = " and ".join(f"[[{each}]]" for each in kinds)
+            raise RequestError(f"{path} has {kind!r}: its tables are {known}")
+    return {kind: _pictures(path, data.get(kind, []), kind, entry) for kind in kinds}
 
 
 def _parse(path: Path) -> dict[str, Any]:
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RequestError(f"{path} cannot be read: {error.strerror or error}") from error
     except ValueError as error:
         raise RequestError(f"{path} is no list of pictures in TOML: {error}") from error
-    for kind in data:
-        if kind not in {"painting", "photo"}:
-            raise RequestError(f"{path} has {kind!r}: its tables are [[painting]] and [[photo]]")
-    return data
 
 
-def _pictures(path: Path, data: dict[str, Any], kind: str) -> list[Picture]:
-    if not isinstance(data[kind], list):
+def _pictures(path: Path, tables: Any, kind: str, entry: type[P]) -> list[P]:  # noqa: ANN401 - TOML
+    if not isinstance(tables, list):
         raise RequestError(f"{path} has one {kind!r}: write a table [[{kind}]] for each picture")
+    fields = [field.name for field in dataclasses.fields(entry)]
+    for name in (name for table in tables if isinstance(table, dict) for name in table):
+        if name not in fields:
+            raise RequestError(
+                f"{path}: a [[{kind}]] has {name!r}; its names are {', '.join(fields)}"
+            )
     try:
-        pictures = [build(Picture, entry) for entry in data[kind]]
+        pictures = [build(entry, table) for table in tables]
     except ValueError as error:
         raise RequestError(f"{path}: a [[{kind}]] is not sound: {error}") from error
     for picture in pictures:
@@ -91,9 +113,14 @@ def _pictures(path: Path, data: dict[str, Any], kind: str) -> list[Picture]:
     return pictures
 
 
-def _found(path: Path, pictures: list[Picture], folder: Path | None) -> dict[Path, Picture]:
-    found: dict[Path, Picture] = {}
-    missing: list[Picture] = []
+def find_pictures(path: Path, pictures: Sequence[P], folder: Path | None) -> list[tuple[Path, P]]:
+    """Return where each picture of a list lies: in the folder, or in the package.
+
+    Raises:
+        RequestError: some are missing, or are others than those of the list.
+    """
+    found: list[tuple[Path, P]] = []
+    missing: list[P] = []
     for picture in pictures:
         places = [place / picture.file for place in (*([folder] if folder else []), *PACKAGED)]
         here = [place for place in places if place.is_file()]
@@ -101,7 +128,7 @@ def _found(path: Path, pictures: list[Picture], folder: Path | None) -> dict[Pat
             missing.append(picture)
             continue
         _check_same(path, here[0], picture)
-        found[here[0]] = picture
+        found.append((here[0], picture))
     if missing:
         names = ", ".join(picture.file for picture in missing[:NAMED])
         more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
