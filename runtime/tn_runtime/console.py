@@ -41,6 +41,9 @@ MODULES = {
     "fastapi": "serve",
     "uvicorn": "serve",
     "av": "video",
+    "ray": "cluster",
+    "fsspec": "cluster",
+    "zarr": "cluster",
     "jinja2": "bench",
 }
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tn_runtime.commands.options import RayOption
 from tn_runtime.console import SOME_FAILED, busy, note, note_error, result, run
 from tn_runtime.errors import RequestError, TextureNetworksError
 from tn_runtime.version import __version__
@@ -17,6 +18,7 @@ from tn_train.options import PictureOptions, RunOptions, default, first, with_ru
 
 if TYPE_CHECKING:  # torch takes seconds to import, and --help must not
     from tn_train.plan import Options
+    from tn_train.zoo import Recipe
 
 
 def _presets(kind: Kind) -> str:
@@ -191,7 +193,8 @@ def zoo(
             metavar="DIR", help="Folder of the pictures in LIST that are not in the package."
         ),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    ray: RayOption = None,
 ) -> None:
     """Train all models of a list; what is done is skipped.
 
@@ -209,7 +212,9 @@ def zoo(
     output.mkdir(parents=True, exist_ok=True)
     trained, there = 0, 0
     failed: list[str] = []
-    for recipe in recipes:
+    if ray is not None:
+        trained, there, failed = _zoo_on_ray(recipes, output, device, ray)
+    for recipe in recipes if ray is None else ():
         name = recipe.entry.name
         try:
             if recipe.finished(output):
@@ -232,6 +237,26 @@ def zoo(
     result(f"{len(recipes)} models: {trained} trained, {there} there before{lost}")
     if failed:
         raise typer.Exit(SOME_FAILED)
+
+
+def _zoo_on_ray(
+    recipes: "list[Recipe]", output: Path, device: str, address: str
+) -> tuple[int, int, list[str]]:
+    """Train models on a cluster; return how many were trained, how many were there, what failed."""
+    from tn_runtime.cluster.engine import cluster
+    from tn_train.ray_zoo import train_all
+
+    waiting = [recipe for recipe in recipes if not recipe.finished(output)]
+    failed = []
+    with cluster(address) as workers:
+        for done in train_all(waiting, output.absolute(), device, workers):
+            name = done.recipe.entry.name
+            if done.error:
+                note_error(f"{name}: {done.error}")
+                failed.append(name)
+            else:
+                result(f"{output / name}.pt: loss {done.loss:.4f} after {done.steps} steps")
+    return len(waiting) - len(failed), len(recipes) - len(waiting), failed
 
 
 def _train(asked: PictureOptions, layers: str | None, **more: Any) -> None:  # noqa: ANN401 - of Options

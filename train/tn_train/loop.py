@@ -293,7 +293,7 @@ def train(run: Run, task: Task, report: Callable[[Event], None]) -> None:
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device of that name; `auto` is the first of cuda, mps, cpu that is there.
+    """Return the device of that name, as cuda:1; `auto` is the first of cuda, mps, cpu there is.
 
     Raises:
         RequestError: no such device here.
@@ -305,7 +305,12 @@ def choose_device(name: str) -> torch.device:
     }
     if name == "auto":
         return torch.device(next(kind for kind, is_there in there.items() if is_there))
-    if not there.get(name):
+    kind, _, number = name.partition(":")
+    if kind == "cuda" and there["cuda"] and number.isdigit():
+        count = torch.cuda.device_count()
+        if int(number) >= count:
+            raise RequestError(f"device {name!r} is not here; there are cuda:0 to cuda:{count - 1}")
+    elif not there.get(name):
         names = ", ".join(["auto", *(kind for kind, is_there in there.items() if is_there)])
         raise RequestError(f"device {name!r} is not here; choose from {names}")
     return torch.device(name)

@@ -43,7 +43,7 @@ class RunOptions:
             f"give the same model on one machine's CPU. {default(TrainingConfig().seed)}",
         ),
     ] = None
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto"
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto"
     compile_: Annotated[
         bool, typer.Option("--compile", help="Compile with torch.compile first.")
     ] = False

@@ -17,3 +17,12 @@ ThreadsOption = Annotated[
     int | None, typer.Option("--threads", help="CPU threads; the pixels do not depend on them.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
+RayOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="auto|ADDRESS",
+        help="Do it on a Ray cluster; auto takes this machine. Needs the extra cluster.",
+        show_default=False,
+    ),
+]

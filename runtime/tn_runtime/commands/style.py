@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from tn_runtime import console
-from tn_runtime.commands.options import JsonOption, ModelArgument, ProviderOption, ThreadsOption
+from tn_runtime.commands.options import (
+    JsonOption,
+    ModelArgument,
+    ProviderOption,
+    RayOption,
+    ThreadsOption,
+)
 from tn_runtime.console import STDIN, STDOUT
 from tn_runtime.errors import RequestError
 
@@ -84,6 +90,7 @@ def style(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Make again what is in the output folder.")
     ] = False,
+    ray: RayOption = None,
     provider: ProviderOption = "auto",
     threads: ThreadsOption = None,
     json_: JsonOption = False,
@@ -95,15 +102,20 @@ def style(
     """
     check_streams(photos, output, json_)
 
-    from tn_runtime.commands.photo_jobs import plan
+    from tn_runtime.commands.photo_jobs import Worklist, plan
     from tn_runtime.commands.style_job import StyleJob, read_masks, run
     from tn_runtime.session import load
     from tn_runtime.stylization import Options
 
     shares = parse_blend(blend) if blend is not None else None
     largest = parse_pixels(max_pixels) if max_pixels else None
+    suffix = f".{format_}" if format_ else None
+    if ray is not None:
+        check_ray(photos, output, mask or [], threads)
     job = StyleJob(
-        plan([Path(photo) for photo in photos], output, f".{format_}" if format_ else None),
+        Worklist([], into_folder=True)
+        if ray
+        else plan([Path(each) for each in photos], output, suffix),
         Options(seed or 0, strength, keep_colors, stroke_scale),
         max_size,
         largest,
@@ -112,7 +124,7 @@ def style(
         read_masks(parse_masks(mask or []), largest),
     )
     job.check()
-    loaded = load(model, provider, threads)
+    loaded = load(model, provider, 1 if ray else threads)  # a worker is a process with one thread
     job.check_model(loaded)
     if shares is not None:
         loaded = loaded.blended(shares)
@@ -122,7 +134,12 @@ def style(
     if seed is not None and not loaded.spec.takes_seed:
         console.note(f"{loaded.spec.name} takes no noise: --seed {seed} has no effect")
     started = time.perf_counter()
-    outcome = run(job, loaded)
+    if ray is not None:
+        from tn_runtime.commands import ray_style_job
+
+        outcome = ray_style_job.run(job, loaded, photos[0], output, suffix, ray)
+    else:
+        outcome = run(job, loaded)
     report(loaded, job, outcome, output, time.perf_counter() - started, json_)
     console.announce(loaded, provider)
     if outcome.failed:
@@ -142,6 +159,20 @@ def check_streams(photos: list[str], output: str, as_json: bool) -> None:
             "- would read a photo from the terminal; send a file to it, as in < a.jpg"
         )
     console.check_stdout(output, as_json)
+
+
+def check_ray(photos: list[str], output: str, masks: list[str], threads: int | None) -> None:
+    """Refuse what --ray does not do.
+
+    Raises:
+        RequestError: one of these.
+    """
+    if len(photos) != 1 or str(STDIN) in photos or output == str(STDOUT):
+        raise RequestError("--ray stylises one folder into another; give one folder, and -o FOLDER")
+    if masks:
+        raise RequestError("--mask is not for --ray; leave one of them out")
+    if threads is not None:
+        raise RequestError("--ray has a worker for each core; leave --threads out")
 
 
 def parse_blend(text: str) -> dict[str, float]:

@@ -215,20 +215,10 @@ def stylize_file(job: StyleJob, model: Model, task: PhotoJob, progress: Progress
         RequestError: a mask has another shape.
         ModelError: the model failed.
     """
-    data, name = _read(task.photo), _shown(task.photo)
-    decoded = decode(data, name, job.max_pixels or MAX_PIXELS)
-    for note in decoded.about.notes:
+    name = _shown(task.photo)
+    rows, notes = stylized(job, model, _read(task.photo), name, task.output, progress)
+    for note in notes:
         console.note(f"{name}: {note}")
-    photo = reduced(decoded, job.max_size)
-    metadata = provenance(job, model, name, hashlib.sha256(data).hexdigest())
-    del data, decoded
-    masks = {style: mask.picture for style, mask in job.masks.items()}
-    try:
-        bands = stylized_bands(model, photo, job.options, progress, masks)
-    except RequestError as error:
-        raise RequestError(f"{name}: {error}") from error
-    quality = job.quality if _is_lossy(task.output) else None
-    rows = Rows.of_picture(photo, bands, metadata, quality)
     if task.output == STDOUT:
         console.write_png(rows)
     else:
@@ -236,8 +226,42 @@ def stylize_file(job: StyleJob, model: Model, task: PhotoJob, progress: Progress
             _make_folder(task.output.parent)
         for left_out in save(task.output, rows):
             console.note(f"{task.output} {left_out}")
-    if photo.depth > 8 and not _is_lossy(task.output) and job.options.strength > 0:
+    if rows.depth > 8 and not _is_lossy(task.output) and job.options.strength > 0:
         console.note_once("the output has 16 bits, as the photo; the network paints with 8 of them")
+
+
+def stylized(
+    job: StyleJob,
+    model: Model,
+    data: bytes,
+    name: str,
+    output: Path,
+    progress: Progress | None = None,
+) -> tuple[Rows, list[str]]:
+    """Return the stylised photo, which is painted as its rows are taken, and notes about it.
+
+    Args:
+        job: the request.
+        model: that paints.
+        data: the photo's file.
+        name: the photo's, for messages and the picture's metadata.
+        output: its suffix says how it will be written.
+        progress: called after each tile.
+
+    Raises:
+        PictureError: the photo cannot be read.
+        RequestError: a mask has another shape.
+    """
+    decoded = decode(data, name, job.max_pixels or MAX_PIXELS)
+    photo = reduced(decoded, job.max_size)
+    metadata = provenance(job, model, name, hashlib.sha256(data).hexdigest())
+    masks = {style: mask.picture for style, mask in job.masks.items()}
+    try:
+        bands = stylized_bands(model, photo, job.options, progress, masks)
+    except RequestError as error:
+        raise RequestError(f"{name}: {error}") from error
+    quality = job.quality if _is_lossy(output) else None
+    return Rows.of_picture(photo, bands, metadata, quality), list(decoded.about.notes)
 
 
 def provenance(job: StyleJob, model: Model, name: str, sha256: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tn_runtime import console
-from tn_runtime.commands.options import JsonOption, ProviderOption, ThreadsOption
+from tn_runtime.commands.options import JsonOption, ProviderOption, RayOption, ThreadsOption
 from tn_runtime.console import STDOUT
 from tn_runtime.errors import RequestError
 from tn_runtime.providers import ProviderChoice
@@ -35,7 +35,8 @@ def texture(
         typer.Option(
             "-o",
             "--output",
-            help="File to write: .png, .tiff, .jpg or .webp; - writes PNG to stdout.",
+            help="File to write: .png, .tiff, .jpg or .webp; - writes PNG to stdout. With --drift "
+            "a video, with --ray a store NAME.zarr.",
         ),
     ],
     model: Annotated[
@@ -77,6 +78,7 @@ def texture(
     frame_rate: Annotated[
         str | None, typer.Option(help="Frames per second of the loop. [default: 25]")
     ] = None,
+    ray: RayOption = None,
     provider: ProviderOption = "auto",
     threads: ThreadsOption = None,
     json_: JsonOption = False,
@@ -112,6 +114,9 @@ def texture(
         (height if tileable or tileable_y else 0, width if tileable or tileable_x else 0),
         place,
     )
+    if ray is not None:
+        huge(job, str(output), model or DEFAULT_MODEL, ray, provider)
+        return
     job.check()
     if model is None:
         console.note(f"no model is named: takes {DEFAULT_MODEL}; tn-run models lists all")
@@ -123,6 +128,21 @@ def texture(
     console.announce(loaded, provider)
     if outcome.failed:
         raise typer.Exit(console.SOME_FAILED)
+
+
+def huge(
+    job: "TextureJob", output: str, model: str, address: str, provider: ProviderChoice
+) -> None:
+    """Make the picture of --ray, and print its line."""
+    from tn_runtime.commands.ray_texture_job import mosaic, run
+    from tn_runtime.session import load
+
+    picture = mosaic(job, output)
+    started = time.perf_counter()
+    run(picture, load(model, provider, 1), address)
+    height, width = picture.size
+    seconds = time.perf_counter() - started
+    console.result(f"{output}: {width}x{height}, {len(picture.levels)} levels: {seconds:.2f} s")
 
 
 def loop(
