@@ -1,9 +1,16 @@
 """`tn-train zoo`: all models of a list, what is done is skipped, and stops are gone on from."""
 
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
 import tomllib
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from tn_runtime.errors import RequestError
@@ -98,3 +105,52 @@ def test_the_project_s_own_list_is_sound():
     assert set(data) == {"texture", "style"}
     assert len({each.name for each in entries}) == len(entries)
     assert {each.license for each in entries} <= {"CC0-1.0", "public domain"}
+
+
+@pytest.mark.hard
+def test_models_are_trained_alike_on_ray_when_a_task_is_killed(picture, tmp_path):
+    pytest.importorskip("ray", reason="the extra cluster is not installed")
+    listed = written(
+        tmp_path,
+        model(picture, name="moss", steps=40),
+        model(picture, name="fern", steps=40, seed=3),
+    )
+    script = "import sys; sys.argv[0] = 'tn-train'; from tn_train.cli import main; main()"
+    words = ("zoo", listed, "--pictures", tmp_path, "--device", "cpu", "-o")
+
+    def trained(folder: str, *more: str) -> dict[str, torch.Tensor]:
+        done = subprocess.run(
+            [sys.executable, "-c", script, *map(str, words), str(tmp_path / folder), *more],
+            env={**os.environ, "OMP_NUM_THREADS": "2"},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "2 models: 2 trained, 0 there before" in done.stdout
+        return {
+            f"{name}.{key}": value
+            for name in ("moss", "fern")
+            for key, value in checkpoints.load(tmp_path / folder / f"{name}.pt").weights.items()
+        }
+
+    killer = threading.Thread(target=kill_a_training, daemon=True)
+    killer.start()
+    together = trained("together", "--ray", "auto")
+    assert not killer.is_alive()
+    alone = trained("alone")
+    assert all(torch.equal(together[name], value) for name, value in alone.items())
+
+
+def kill_a_training() -> None:
+    while True:
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                if path.read_bytes().startswith(b"ray::_train"):
+                    time.sleep(3)
+                    os.kill(int(path.parent.name), signal.SIGKILL)
+                    return
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+        time.sleep(0.05)
