@@ -29,6 +29,8 @@ TINY = dataclasses.replace(
     sample_size=64,
     minutes=0.02,
     cold_runs=1,
+    batches=(1,),
+    one_thread=False,
 )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-pytest.importorskip("av", reason="the extra video is not installed")
+av = pytest.importorskip("av", reason="the extra video is not installed")
 
 from runtime import clips
 from runtime.clips import scene, write
@@ -338,3 +338,28 @@ def test_a_drift_is_a_seamless_loop(in_process, tiny_model, tmp_path, monkeypatc
 def test_errors_of_a_drift_are_one_line(refused, tiny_model, tmp_path, words, message):
     assert message in refused("texture", tiny_model, "-o", "out.mp4", *words)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_subtitles_are_copied_or_said_to_be_left_out(video, clip, tmp_path):
+    words = tmp_path / "words.srt"
+    words.write_text("1\n00:00:00,100 --> 00:00:00,300\nHello\n")
+    source = tmp_path / "in.mkv"
+    with av.open(str(clip)) as film, av.open(str(words)) as text, av.open(str(source), "w") as file:
+        picture = file.add_stream_from_template(film.streams.video[0])
+        line = file.add_stream_from_template(text.streams.subtitles[0])
+        for packets, stream in ((text.demux(), line), (film.demux(video=0), picture)):
+            for packet in packets:
+                if packet.size:
+                    packet.stream = stream
+                    file.mux(packet)
+    assert "left out" not in video(source, "out.mkv")
+    with av.open("out.mkv") as file:
+        [kept] = [bytes(each) for each in file.demux(subtitles=0) if each.size]
+    assert kept == b"Hello"
+    assert ".mp4 does not hold subtitles of the kind" in video(source, "out.mp4")
+
+
+def test_a_video_with_one_key_frame_can_begin_anywhere(video, tmp_path):
+    source = write(tmp_path / "in.mp4", pan(1, 30), sound=False, g="9999", sc_threshold="0")
+    video(source, "out.mp4", "--start", "0.5")
+    assert len(clips.times("out.mp4")) == len([each for each in clips.times(source) if each >= 0.5])
