@@ -124,6 +124,8 @@ def find_pictures(path: Path, pictures: Sequence[P], folder: Path | None) -> lis
     for picture in pictures:
         places = [place / picture.file for place in (*([folder] if folder else []), *PACKAGED)]
         here = [place for place in places if place.is_file()]
+        if here and here[0].parent in PACKAGED and _hash(here[0]) != picture.sha256:
+            here = []  # another picture of that name
         if not here:
             missing.append(picture)
             continue
@@ -141,12 +143,15 @@ def find_pictures(path: Path, pictures: Sequence[P], folder: Path | None) -> lis
 
 
 def _check_same(path: Path, found: Path, picture: Picture) -> None:
-    try:
-        data = found.read_bytes()
-    except OSError as error:
-        raise RequestError(f"{found} cannot be read: {error.strerror or error}") from error
-    if hashlib.sha256(data).hexdigest() != picture.sha256:
+    if _hash(found) != picture.sha256:
         raise RequestError(
             f"{found} is not the picture in {path}: its SHA-256 is another; "
             f"take the one from {picture.source}, or change the list"
         )
+
+
+def _hash(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise RequestError(f"{path} cannot be read: {error.strerror or error}") from error
