@@ -14,7 +14,7 @@ from tn_runtime.pictures import GAP
 from tn_train import checkpoint as checkpoints
 from tn_train import outputs as module
 from tn_train.checkpoint import Checkpoint, Record
-from tn_train.loop import Run, train
+from tn_train.loop import Evaluation, Run, train
 from tn_train.outputs import Outputs
 from tn_train.preview import write_preview
 from tn_train.texture import TextureTask
@@ -113,7 +113,7 @@ def test_the_exemplar_is_not_overwritten(outputs: Outputs, name: str, tmp_path: 
 
 def test_a_strangers_picture_is_not_overwritten_and_ours_is(outputs: Outputs, tmp_path: Path):
     outputs.run.history = [Record(step, 0.0, 1.0, {}) for step in range(3)]
-    outputs.samples = torch.zeros(1, 3, 4, 4)
+    outputs.evaluation = Evaluation(1.0, {}, torch.zeros(1, 3, 4, 4), flat=False)
     assert len(outputs.finish()) == 3
     outputs.check([tmp_path / "leaves.jpg"])
     for name in ("a.preview.png", "a.loss.png"):

@@ -63,7 +63,7 @@ def test_small_exemplars_do_not_make_small_statistics(fresh: Checkpoint, exempla
 def test_evaluations_go_by_all_octaves(fresh: Checkpoint, task: TextureTask):
     evaluation = task.evaluate(Generator(fresh.config))
     octaves = {name for name in evaluation.layers if name not in fresh.training.layers}
-    assert octaves == {f"at 1/{scale}" for scale in task.octaves.scales} != set()
+    assert octaves == {f"at 1/{scale}" for scale in task.comparison.octaves.scales} != set()
     assert evaluation.loss == sum(evaluation.layers.values())
 
 

@@ -6,6 +6,7 @@ executes no code, whoever made it.
 
 import dataclasses
 import io
+import itertools
 import math
 import os
 import zipfile
@@ -23,6 +24,7 @@ from tn_runtime.spec import Exemplar
 from tn_train.config import Budget, Crop, GeneratorConfig, TrainingConfig
 from tn_train.generator import Generator
 from tn_train.photos import Content
+from tn_train.refinement import whole
 
 FORMAT = 1
 MARK = "texture_networks_checkpoint"
@@ -38,6 +40,8 @@ class Record:
     loss: float
     layers: dict[str, float]
     """Their sum is `loss`."""
+    fine: int = 0
+    """Fine levels of the generator: losses of different numbers cannot be compared."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class Checkpoint:
     name: str
     preset: str
     config: GeneratorConfig
+    """Of `weights`; the run may go on with more fine levels."""
     training: TrainingConfig
     budget: Budget
     descriptor: str
@@ -84,7 +89,7 @@ class Checkpoint:
         return Crop.parse(crop) if crop else None
 
     def generator(self) -> Generator:
-        """Return the generator with the weights that are kept, in eval mode, on the CPU.
+        """Return the generator with the weights that are kept, as one, in eval mode, on the CPU.
 
         Raises:
             CheckpointError: the run has made nothing worth keeping yet; the weights do not fit the
@@ -95,7 +100,7 @@ class Checkpoint:
                 f"checkpoint {self.name!r} stopped at step {self.steps}, before anything worth "
                 "keeping was made: go on with it (tn-train --resume)"
             )
-        return _rebuild(self)
+        return whole(_rebuild(self))
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:
@@ -169,19 +174,24 @@ def _build(data: dict[str, Any]) -> Checkpoint:
 def _check(checkpoint: Checkpoint) -> None:
     """Raise ValueError, or RequestError for the crop, where values of the right type cannot be."""
     config, training, budget = checkpoint.config, checkpoint.training, checkpoint.budget
+    octaves = [stage.octave for stage in training.stages] or [0]
     if len(checkpoint.exemplars) != config.styles:
         raise ValueError(f"it has {len(checkpoint.exemplars)} exemplars and {config.styles} styles")
     sound = {
         "config.noise_channels": config.noise_channels >= (0 if config.kind == "style" else 1),
         "config.styles": config.styles >= 1 and (config.norm == "instance" or config.styles == 1),
         "config.slope": 0 <= config.slope < 1,
+        "config.fine": 0 <= config.fine < config.levels and config.fine <= octaves[0],
         "training.size": training.size >= 1,
+        "training.coarse": training.coarse >= 0,
         "training.stages": len(training.stages) > 0,
         "training.stages.share": all(stage.share > 0 for stage in training.stages),
         "training.stages.sample": all(
             stage.sample >= 1 and stage.sample % config.stride == 0 for stage in training.stages
         ),
         "training.stages.batch": all(stage.batch >= 1 for stage in training.stages),
+        "training.stages.octave": octaves[-1] == 0
+        and all(0 <= coarse - fine <= 1 for coarse, fine in itertools.pairwise(octaves)),
         "training.averaging": 0 <= training.averaging < 1,
         "training.learning_rate": 0 < training.learning_rate < math.inf,
         "training.layers": len(training.layers) > 0,

@@ -45,6 +45,9 @@ class GeneratorConfig:
 
     styles: int = 1
     """Paintings whose style the network has, each with weights of its own in all norms."""
+    fine: int = 0
+    """Levels that were added to a trained network, one at a time, while it is trained; all but the
+    finest are fixed. See `refinement`."""
 
     @property
     def kind(self) -> Kind:
@@ -76,6 +79,9 @@ class Stage:
     sample: int
     """Side of the training samples, pixels."""
     batch: int
+    octave: int = 0
+    """How often the exemplar is halved. From a stage to the next it falls by 1 at most, and the
+    last has 0; wherever it falls, the generator gets a fine level. See `refinement`."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,9 @@ class TrainingConfig:
 
     size: int = 256
     """Longest side of the exemplar, pixels; smaller exemplars keep their size."""
+    coarse: int = 0
+    """Longest side of the exemplar, pixels, about, that the preset's own levels learn from; for
+    larger ones fine levels are added, see `refinement`. 0: they learn from any size."""
     stages: tuple[Stage, ...] = (Stage(0.15, 128, 2), Stage(0.85, 256, 1))
     """Training starts with small samples because they are cheap. Batches are small because more
     steps gain more than less noise in the gradient."""
@@ -136,6 +145,16 @@ class TrainingConfig:
             if progress < 0:
                 return stage
         return self.stages[-1]
+
+    def octave(self, fine: int) -> int:
+        """Return how often the exemplar is halved for a generator with so many fine levels."""
+        return self.stages[0].octave - fine
+
+    def within(self, octave: int, progress: float) -> float:
+        """Return how much of the stages of an octave is done when so much of the run is, 0 to 1."""
+        before = sum(stage.share for stage in self.stages if stage.octave > octave)
+        share = sum(stage.share for stage in self.stages if stage.octave == octave)
+        return min(max((progress - before) / share, 0.0), 1.0)
 
 
 @dataclass(frozen=True)
@@ -269,7 +288,10 @@ BASE = Preset(
 average reaches over all paintings."""
 
 PRESETS: dict[Kind, dict[str, Preset]] = {
-    "texture": {"funnel": Preset(FUNNEL), "paper": Preset(training=FAITHFUL)},
+    "texture": {
+        "funnel": Preset(FUNNEL, TrainingConfig(size=1024, coarse=256)),
+        "paper": Preset(training=FAITHFUL),
+    },
     "style": {
         "instance": Preset(INSTANCE, STYLE),
         "paper": Preset(

@@ -27,13 +27,16 @@ def calibrate(generator: Generator, batches: Iterable[Sequence[Tensor]]) -> None
     interrupted runs can be trusted.
 
     Args:
-        generator: with instance normalisation alone it has nothing to set, and is not run.
+        generator: its fixed parts are left alone; with instance normalisation alone it has nothing
+            to set, and is not run.
         batches: pyramids, as for `Generator.forward`.
     """
-    norms = [module for module in generator.modules() if isinstance(module, nn.BatchNorm2d)]
+    generator.train()
+    norms = [
+        each for each in generator.modules() if isinstance(each, nn.BatchNorm2d) and each.training
+    ]
     if norms:
         with _fresh_statistics(norms):
-            generator.train()
             for batch in batches:
                 generator(*batch)
     generator.eval()

@@ -8,6 +8,7 @@ that window of an endless texture. One network serves both.
 
 import itertools
 from collections.abc import Sequence
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -87,11 +88,29 @@ class Generator(nn.Module):
             for (width, coarse), halo in zip(itertools.pairwise(widths), finer, strict=True)
         )
         self.to_rgb = nn.Conv2d(widths[0], 3, 1)
+        if config.fine:
+            self.coarse_to_rgb = nn.Conv2d(widths[1], 3, 1)
+            for module in self.fixed:
+                module.requires_grad_(requires_grad=False)
         with torch.no_grad():
             # Faint grey pictures to begin with: PyTorch's own weights make colours far beyond the
             # range, and the first steps of a run would go into coming back.
             self.to_rgb.weight.mul_(FAINT)
             self.to_rgb.bias.fill_(0.5)  # type: ignore[union-attr]  # it has one
+
+    @property
+    def fixed(self) -> list[nn.Module]:
+        """The parts that are no longer trained."""
+        if not self.config.fine:
+            return []
+        return [self.coarsest, *self.branches[1:], *self.joins[1:], self.coarse_to_rgb]
+
+    def train(self, mode: bool = True) -> Self:
+        """Do as torch does, and leave the fixed parts in evaluation mode."""
+        super().train(mode)
+        for module in self.fixed:
+            module.eval()
+        return self
 
     def forward(self, *pyramid: Tensor, style: Tensor | None = None) -> Tensor:
         """Make the window that the pyramid surrounds.
@@ -110,13 +129,33 @@ class Generator(nn.Module):
 
     def run(self, pyramid: Sequence[Tensor], condition: Condition) -> Tensor:
         """Do as `forward`, with what instance normalisation is told."""
+        return self.to_rgb(self._features(pyramid, condition))  # type: ignore[no-any-return]
+
+    def refined(self, pyramid: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Do as `forward`, and show the same window without the finest level.
+
+        Returns:
+            float32 (N, 3, h, w) and (N, 3, h / 2, w / 2), unclamped.
+        """
+        condition = Condition(None)
+        x = self._features(pyramid[1:], condition, finest=1)
+        margin = BLOCK_MARGIN // 2
+        coarse = self.coarse_to_rgb(x[..., margin:-margin, margin:-margin])
+        return self.to_rgb(self._joined(x, 0, pyramid[0], condition)), coarse
+
+    def _features(self, pyramid: Sequence[Tensor], condition: Condition, finest: int = 0) -> Tensor:
+        """Return what a level makes of the pyramid from that level on."""
         x = self.coarsest(pyramid[-1], condition)
-        for level in reversed(range(self.config.levels - 1)):
-            x = F.interpolate(x, scale_factor=2, mode="nearest")
-            if crop := self.crops[level]:
-                x = x[..., crop:-crop, crop:-crop]
-            x = self.joins[level](x, self.branches[level](pyramid[level], condition), condition)
-        return self.to_rgb(x)  # type: ignore[no-any-return]
+        for level in reversed(range(finest, self.config.levels - 1)):
+            x = self._joined(x, level, pyramid[level - finest], condition)
+        return x  # type: ignore[no-any-return]
+
+    def _joined(self, x: Tensor, level: int, z: Tensor, condition: Condition) -> Tensor:
+        """Return what a level makes of the coarser result and its own input."""
+        x = F.interpolate(x, scale_factor=2, mode="nearest")
+        if crop := self.crops[level]:
+            x = x[..., crop:-crop, crop:-crop]
+        return self.joins[level](x, self.branches[level](z, condition), condition)  # type: ignore[no-any-return]
 
     def input_shapes(self, batch: int, height: int, width: int) -> list[tuple[int, int, int, int]]:
         """Return the shapes of the pyramid for a window whose sides are multiples of the stride."""

@@ -7,7 +7,8 @@ import copy
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,6 +21,7 @@ from tn_train.descriptor import fast_arithmetic
 from tn_train.generator import Generator
 from tn_train.interrupt import Interrupted, deferred
 from tn_train.optimizer import Optimizer
+from tn_train.refinement import with_fine_level
 
 WARM_UP = 8
 """Steps of warm-up: Adam's first step moves every weight by the full learning rate."""
@@ -65,6 +67,8 @@ class Evaluation:
     """float32 (N, 3, H, W), RGB in [0, 1], on the CPU."""
     flat: bool
     """The pictures show next to nothing."""
+    octave: int = 0
+    """How often the exemplar is halved beside them."""
 
 
 class Task(Protocol):
@@ -110,31 +114,60 @@ class Run:
             CheckpointError: its state does not fit its configuration.
         """
         self.origin = checkpoint
-        training = checkpoint.training
+        self.device = device
         self.arithmetic = fast_arithmetic(device)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(training.seed)
+        self.step = checkpoint.steps
+        with self._seeded():
             generator = Generator(checkpoint.config)
         if checkpoint.weights and not checkpoint.state:
             generator.load_state_dict(checkpoint.weights)
-        self.generator = generator.to(device)
-        self.generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # untyped
-        self.averaged = copy.deepcopy(self.generator)
-        """The exponential average of the weights over the steps, which is evaluated and kept."""
-        self.optimizer = Optimizer(self.generator, training.learning_rate, training.optimizer)
-        self.rng = torch.Generator().manual_seed(training.seed)
-        self.step = checkpoint.steps
+        self._begin(generator)
+        self.rng = torch.Generator().manual_seed(checkpoint.training.seed)
         self.seconds = checkpoint.seconds
         self.history = list(checkpoint.history)
         self.kept_loss = checkpoint.loss
         self.kept = checkpoint.weights
         """Weights of the last evaluation. The best of many noisy evaluations is partly luck;
         keeping its weights would lose the gain of the last, small steps."""
+        self.kept_config = checkpoint.config
         self.divergences = 0
-        self.good = self.snapshot()
-        """State at the last evaluation, which a divergence goes back to."""
         if checkpoint.state:
             self._restore(checkpoint.state)
+
+    @contextmanager
+    def _seeded(self) -> Iterator[None]:
+        """Let weights be drawn from the run's seed."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.origin.training.seed)
+            yield
+
+    def _begin(self, generator: Generator) -> None:
+        """Train this generator from here on."""
+        training = self.origin.training
+        self.generator = generator.to(self.device)
+        self.generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # untyped
+        self.averaged = copy.deepcopy(self.generator)
+        """The exponential average of the weights over the steps, which is evaluated and kept."""
+        self.optimizer = Optimizer(self.generator, training.learning_rate, training.optimizer)
+        self.begun = self.step
+        """Steps that were done before this generator was trained."""
+        self.good = self.snapshot()
+        """State at the last evaluation, which a divergence goes back to."""
+
+    def refine(self) -> None:
+        """Fix what is trained, as it was evaluated last, and train a fine level on top of it."""
+        with self._seeded():
+            self._begin(with_fine_level(self.averaged))
+
+    @property
+    def octave(self) -> int:
+        """How often the exemplar is halved for the present generator."""
+        return self.origin.training.octave(self.generator.config.fine)
+
+    @property
+    def outgrown(self) -> bool:
+        """Whether the run goes on at a finer octave than the present generator's."""
+        return self.progress < 1 and self.origin.training.stage(self.progress).octave < self.octave
 
     @property
     def progress(self) -> float:
@@ -148,9 +181,13 @@ class Run:
 
     @property
     def learning_rate(self) -> float:
-        """Rate of the next step: half a cosine, smaller at first and after a divergence."""
-        cosine = (1 + math.cos(math.pi * self.progress)) / 2
-        factor = min(1, (self.step + 1) / WARM_UP) * BACKOFF**self.divergences
+        """Rate of the next step: half a cosine, smaller at first and after a divergence.
+
+        Each fine level has a cosine of its own.
+        """
+        progress = self.origin.training.within(self.octave, self.progress)
+        cosine = (1 + math.cos(math.pi * progress)) / 2
+        factor = min(1, (self.step - self.begun + 1) / WARM_UP) * BACKOFF**self.divergences
         return self.origin.training.learning_rate * factor * (FLOOR + (1 - FLOOR) * cosine)
 
     def descend(self, losses: Losses) -> bool:
@@ -172,23 +209,27 @@ class Run:
     @torch.no_grad()
     def _average(self) -> None:
         # Young runs move fast: their average reaches back over a tenth of their steps only.
-        decay = min(self.origin.training.averaging, (1 + self.step) / (10 + self.step))
+        steps = self.step - self.begun
+        decay = min(self.origin.training.averaging, (1 + steps) / (10 + steps))
         pairs = zip(self.averaged.parameters(), self.generator.parameters(), strict=True)
         for averaged, parameter in pairs:
             averaged.lerp_(parameter, 1 - decay)
 
     def diverged(self, evaluation: Evaluation) -> bool:
         """Tell whether an evaluation is far worse than the best, or not finite."""
-        best = min(record.loss for record in self.history)
+        fine = self.generator.config.fine
+        best = min(record.loss for record in self.history if record.fine == fine)
         return not (math.isfinite(evaluation.loss) and evaluation.loss <= DIVERGED * best)
 
     def keep(self, evaluation: Evaluation) -> None:
         """Note an evaluation, the place to go back to; keep its weights, if there is a picture."""
         self.good = self.snapshot()
-        self.history.append(Record(self.step, self.seconds, evaluation.loss, evaluation.layers))
-        if self.step and not evaluation.flat:
+        config, layers = self.generator.config, evaluation.layers
+        self.history.append(Record(self.step, self.seconds, evaluation.loss, layers, config.fine))
+        if self.step > self.begun and not evaluation.flat:
             self.kept_loss = evaluation.loss
             self.kept = self.good["averaged"]
+            self.kept_config = config
 
     def snapshot(self) -> dict[str, Any]:
         """Return a copy of weights and optimiser, to go back to."""
@@ -216,6 +257,8 @@ class Run:
         """Return the run as it stands, to save."""
         state = self.snapshot() | {
             "good": self.good,
+            "fine": self.generator.config.fine,
+            "begun": self.begun,
             "rng": self.rng.get_state(),
             "divergences": self.divergences,
         }
@@ -225,6 +268,7 @@ class Run:
             steps=self.step,
             seconds=self.seconds,
             loss=self.kept_loss,
+            config=self.kept_config if self.kept else self.generator.config,
             weights=self.kept or state["averaged"],
             state=state,
             history=tuple(self.history),
@@ -237,6 +281,10 @@ class Run:
 
     def _restore(self, state: dict[str, Any]) -> None:
         try:
+            most = self.origin.training.stages[0].octave
+            for _ in range(self.generator.config.fine, min(state["fine"], most)):
+                self._begin(with_fine_level(self.generator))  # what is kept has fewer
+            self.begun = int(state["begun"])
             self._load(state["good"])  # a sound one, or it could not be gone back to
             self.good = self.snapshot()
             self._load(state)
@@ -276,7 +324,7 @@ def train(run: Run, task: Task, report: Callable[[Event], None]) -> None:
             run.seconds = time.perf_counter() - start
 
             evaluation = None
-            if sound and run.evaluations > evaluations:
+            if sound and (run.outgrown or run.evaluations > evaluations):
                 evaluation = task.evaluate(run.averaged)
                 sound = not run.diverged(evaluation)
                 run.seconds = time.perf_counter() - start
@@ -284,6 +332,9 @@ def train(run: Run, task: Task, report: Callable[[Event], None]) -> None:
                 run.go_back()
             elif evaluation:
                 run.keep(evaluation)
+                if run.outgrown:
+                    run.refine()
+                    run.keep(task.evaluate(run.averaged))
 
             report(_event(run, loss, evaluation if sound else None))
             if interrupted() and run.progress < 1:

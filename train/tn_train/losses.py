@@ -15,6 +15,7 @@ range_penalty       pictures -> penalty
 total_variation     pictures -> penalty
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -25,6 +26,8 @@ from torch import Tensor, nn
 
 from tn_train.descriptor import Descriptor
 
+LARGEST_WINDOW = 1024
+"""Pixels, side of the largest part of an exemplar that is described at once."""
 LUMA = (0.299, 0.587, 0.114)
 """Weights of R, G and B (ITU-R BT.601)."""
 TONE_SCALE = 4
@@ -173,17 +176,16 @@ class TextureLoss(nn.Module):
         """
         super().__init__()
         self.descriptor = descriptor
-        with torch.no_grad():
-            features = descriptor(exemplar)
+        targets = _targets(descriptor, exemplar)
         self.layers = nn.ModuleDict(
             {
                 name: StyleLoss(
-                    gram_matrix(feature),
+                    target,
                     normalize_gradients=normalize_gradients,
                     strength=weights.get(name, 1.0),
                 )
-                for name, feature in features.items()
-                if name in (layers or features)
+                for name, target in targets.items()
+                if name in (layers or targets)
             }
         )
 
@@ -194,6 +196,24 @@ class TextureLoss(nn.Module):
     def compare(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the loss of each layer, from features of the descriptor."""
         return {name: layer(features[name]) for name, layer in self.layers.items()}
+
+
+@torch.no_grad()
+def _targets(descriptor: Descriptor, exemplar: Tensor) -> dict[str, Tensor]:
+    """Return the exemplar's Gram matrix (1, C, C) of each layer, averaged over its windows."""
+    targets: dict[str, Tensor] = {}
+    for window, share in _windows(exemplar):
+        for name, feature in descriptor(window).items():
+            targets[name] = targets.get(name, 0) + share * gram_matrix(feature)
+    return targets
+
+
+def _windows(picture: Tensor) -> list[tuple[Tensor, float]]:
+    """Cut a picture (1, 3, H, W) into windows that fit memory; return each with its share of it."""
+    down, across = (math.ceil(side / LARGEST_WINDOW) for side in picture.shape[-2:])
+    rows = picture.tensor_split(down, dim=-2)
+    parts = [part for row in rows for part in row.tensor_split(across, dim=-1)]
+    return [(part, part.numel() / picture.numel()) for part in parts]
 
 
 class OctavesLoss(nn.Module):
@@ -256,10 +276,12 @@ class DetailLoss(nn.Module):
         """Measure the exemplar, float32 (1, 3, H, W), RGB in [0, 1]; strength is the gradient's."""
         super().__init__()
         self.strength = strength
-        differences = self._differences(exemplar)
-        scale = differences.square().mean((0, 2, 3), keepdim=True).sqrt() + self.FLOOR
+        parts = [(self._differences(window), share) for window, share in _windows(exemplar)]
+        squares = [share * part.square().mean((0, 2, 3), keepdim=True) for part, share in parts]
+        scale = torch.stack(squares).sum(0).sqrt() + self.FLOOR
         self.scale = nn.Buffer(scale)
-        self.target = nn.Buffer(_correlations(differences / scale))
+        correlations = [share * _correlations(part / scale) for part, share in parts]
+        self.target = nn.Buffer(torch.stack(correlations).sum(0))
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Return the loss, a float32 scalar, of pictures float32 (N, 3, H, W) of any size."""

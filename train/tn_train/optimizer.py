@@ -22,12 +22,13 @@ class Optimizer:
         Raises:
             RuntimeError: the memory is in another order, and Muon's steps would not reach it.
         """
+        trained = [p for p in generator.parameters() if p.requires_grad]
         of_muon: list[Tensor] = []
         if name == "muon":
             last = generator.to_rgb.weight
-            of_muon = [p for p in generator.parameters() if p.ndim == 4 and p is not last]
+            of_muon = [p for p in trained if p.ndim == 4 and p is not last]
         taken = {id(kernel) for kernel in of_muon}
-        rest = [p for p in generator.parameters() if id(p) not in taken]
+        rest = [p for p in trained if id(p) not in taken]
         # torch's Muon takes matrices only: these share their memory with the kernels.
         self.kernels = [
             (kernel, nn.Parameter(_rows(kernel.data).view(len(kernel), -1))) for kernel in of_muon

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import torch.nn.functional as F
 from torch import Tensor
 
 from tn_runtime.console import note
@@ -12,7 +13,7 @@ from tn_runtime.errors import PictureError, RequestError
 from tn_runtime.files import check_inputs_stay, check_name
 from tn_runtime.pictures import read
 from tn_train import checkpoint as checkpoints
-from tn_train.loop import Event, Run
+from tn_train.loop import Evaluation, Event, Run
 from tn_train.preview import SOFTWARE, write_preview
 
 # On import it logs to stderr if it cannot write below the home folder.
@@ -32,7 +33,8 @@ class Outputs:
         self.checkpoint = checkpoint
         self.preview = checkpoint.with_suffix(".preview.png")
         self.curve = checkpoint.with_suffix(".loss.png")
-        self.samples: Tensor | None = None
+        self.evaluation: Evaluation | None = None
+        """The last that shows anything."""
         self.next = 0.0
         self.troubled: set[Path] = set()
 
@@ -61,7 +63,7 @@ class Outputs:
         if event.evaluation is None:
             return
         if not event.evaluation.flat:
-            self.samples = event.evaluation.pictures
+            self.evaluation = event.evaluation
         if time.monotonic() >= self.next:
             self._try(self._save_checkpoint, self.checkpoint, "training goes on")
             self._try(self._save_preview, self.preview, "training goes on")
@@ -90,8 +92,10 @@ class Outputs:
         checkpoints.save(self.run.checkpoint(), self.checkpoint)
 
     def _save_preview(self) -> None:
-        if self.samples is not None:
-            write_preview(self.preview, self.exemplars, self.samples)
+        if self.evaluation is not None:
+            octave = self.evaluation.octave
+            shown = [F.avg_pool2d(exemplar, 2**octave) for exemplar in self.exemplars]
+            write_preview(self.preview, shown, self.evaluation.pictures)
 
     def _save_curve(self) -> None:
         from tn_train.plot import write_curve  # noqa: PLC0415 - matplotlib can wait

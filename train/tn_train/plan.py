@@ -19,8 +19,14 @@ from tn_train.config import BASE, PRESETS, Budget, Crop, Kind, Preset, TrainingC
 from tn_train.data import check_depth, read_exemplar
 from tn_train.descriptor import Descriptor, check_layers, stride, vgg16, vgg19
 from tn_train.photos import Photos, find, listed
+from tn_train.refinement import stages
 
 SIZE_OPTION: dict[Kind, str] = {"texture": "--size", "style": "--style-size"}
+
+SHORT = 5.0
+"""Minutes: in less time than this, fine levels come no further than `SHORT_SIZE`."""
+SHORT_SIZE = 512
+"""Longest side of the exemplar, pixels."""
 
 TRAINING = ("size", "layers", "weights", "content_weight", "variation_weight", "seed")
 """Options that are fields of a TrainingConfig."""
@@ -116,6 +122,8 @@ def _described(training: TrainingConfig, kind: Kind) -> tuple[str, ...]:
 def _new(options: Options, photos: Photos | None) -> tuple[Checkpoint, tuple[Tensor, ...]]:
     name, preset = _preset(options)
     training = dataclasses.replace(preset.training, **_asked(options, *TRAINING))
+    if options.size is None:
+        training = dataclasses.replace(training, size=_size(training, options.budget))
     config = dataclasses.replace(preset.generator, styles=len(options.exemplars))
     descriptor = "vgg19" if options.vgg19 else "vgg16"
     layers = _described(training, options.kind)
@@ -123,8 +131,10 @@ def _new(options: Options, photos: Photos | None) -> tuple[Checkpoint, tuple[Ten
     _check_weights(training)
     pixels, exemplars = _read(options, training.size, options.crop)
     _check_styles(exemplars)
+    longest = max(max(each.width, each.height) for each in exemplars)
+    training = dataclasses.replace(training, stages=stages(training, longest))
     for exemplar in exemplars:
-        check_depth(exemplar, stride(descriptor, layers))
+        check_depth(exemplar, stride(descriptor, layers), training.stages[0].octave)
     checkpoint = Checkpoint(
         name=options.output.stem,
         preset=name,
@@ -136,6 +146,12 @@ def _new(options: Options, photos: Photos | None) -> tuple[Checkpoint, tuple[Ten
         content=photos.content if photos else None,
     )
     return _started(checkpoint, options), pixels
+
+
+def _size(training: TrainingConfig, budget: Budget | None) -> int:
+    """Return the longest side of the exemplar that a preset takes for a budget, pixels."""
+    short = budget is not None and budget.minutes is not None and budget.minutes < SHORT
+    return min(training.size, SHORT_SIZE) if training.coarse and short else training.size
 
 
 def _preset(options: Options) -> tuple[str, Preset]:

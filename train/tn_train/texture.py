@@ -1,9 +1,10 @@
 """The task of textures: samples from noise against the exemplar's statistics."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from tn_train import torus
+from tn_train import refinement, torus
 from tn_train.compilation import compiled
 from tn_train.config import Stage, TrainingConfig
 from tn_train.descriptor import Descriptor, fast_arithmetic
@@ -11,6 +12,7 @@ from tn_train.evaluation import CALIBRATION_BATCHES, SEED, calibrate, contrast, 
 from tn_train.generator import Generator
 from tn_train.loop import Evaluation, Losses, Moment
 from tn_train.losses import DetailLoss, OctavesLoss, TextureLoss, range_penalty
+from tn_train.refinement import TIE_WEIGHT, tie_loss
 
 LARGEST = 512
 """Side of the sample for evaluation, pixels; twice the exemplar's where that is less. The loss of
@@ -19,19 +21,14 @@ CONTRAST = 0.05
 """Least contrast of a sample, relative to the exemplar's: with less it is called flat."""
 
 
-class TextureTask:
-    """Draws batches of samples and compares them with the exemplar."""
+class Comparison:
+    """An exemplar at one octave, measured: what samples are compared with."""
 
-    def __init__(self, descriptor: Descriptor, exemplar: Tensor, training: TrainingConfig) -> None:
-        """Measure the exemplar.
-
-        Args:
-            descriptor: in fp32; training takes a copy in what is fast on the exemplar's device.
-            exemplar: float32 (1, 3, H, W), RGB in [0, 1], on the descriptor's device.
-            training: how.
-        """
-        self.training = training
-        self.device = exemplar.device
+    def __init__(
+        self, descriptor: Descriptor, exemplar: Tensor, training: TrainingConfig, octave: int
+    ) -> None:
+        """Measure the exemplar, halved so often; the rest is as for `TextureTask`."""
+        exemplar = F.avg_pool2d(exemplar, 2**octave)
         # Generator and descriptor: bf16 takes about 0.6 of the generator's time, and the one run
         # that was compared (180 steps on dead_leaves) ended level, at 0.082 against 0.083. Weights
         # and optimiser stay fp32, and so does evaluation: what is kept as a run's loss must not
@@ -57,10 +54,38 @@ class TextureTask:
         )
         self.detail = DetailLoss(exemplar, training.detail_weight)
         self.exemplar = exemplar
+        self.octave = octave
+
+
+class TextureTask:
+    """Draws batches of samples and compares them with the exemplar."""
+
+    def __init__(self, descriptor: Descriptor, exemplar: Tensor, training: TrainingConfig) -> None:
+        """Measure the exemplar.
+
+        Args:
+            descriptor: in fp32; training takes a copy in what is fast on the exemplar's device.
+            exemplar: float32 (1, 3, H, W), RGB in [0, 1], on the descriptor's device.
+            training: how.
+        """
+        self.training = training
+        self.device = exemplar.device
+        self.descriptor, self.exemplar = descriptor, exemplar
+        self.comparison = self._compared(training.octave(0))
         self.forward = self._forward
+
+    def _compared(self, octave: int) -> Comparison:
+        return Comparison(self.descriptor, self.exemplar, self.training, octave)
+
+    def _meet(self, generator: Generator) -> None:
+        """Compare with the exemplar at the octave of a generator from here on."""
+        octave = self.training.octave(generator.config.fine)
+        if octave != self.comparison.octave:
+            self.comparison = self._compared(octave)
 
     def losses(self, generator: Generator, rng: torch.Generator, moment: Moment) -> Losses:
         """Return the losses of a new batch."""
+        self._meet(generator)
         stage = self.training.stage(moment.progress)
         return self.forward(generator, self._batch(generator, rng, stage))
 
@@ -76,10 +101,11 @@ class TextureTask:
     @torch.no_grad()
     def evaluate(self, generator: Generator) -> Evaluation:
         """Measure the generator as the exported model runs: fixed statistics, fp32, fixed noise."""
-        rng = torch.Generator().manual_seed(SEED)
+        self._meet(generator)
+        compared, rng = self.comparison, torch.Generator().manual_seed(SEED)
         height, width = (
             max(min(2 * side, LARGEST) // generator.config.stride, 1) * generator.config.stride
-            for side in self.exemplar.shape[-2:]
+            for side in compared.exemplar.shape[-2:]
         )
         with exact_convolutions():
             side = self.training.stages[-1].sample  # the exemplar may be too small for statistics
@@ -88,20 +114,28 @@ class TextureTask:
             )
             calibrate(generator, batches)
             pictures = generator(*self._draw(generator, 1, height, width, rng))
-            losses = self.exact(pictures) | self.exact_octaves(pictures)
+            losses = compared.exact(pictures) | compared.exact_octaves(pictures)
         layers = {name: loss.item() for name, loss in losses.items()}
         pictures = pictures.clamp(0, 1)
-        flat = bool((contrast(pictures) < CONTRAST * contrast(self.exemplar)).any())
-        return Evaluation(sum(layers.values()), layers, pictures.cpu(), flat=flat)
+        flat = bool((contrast(pictures) < CONTRAST * contrast(compared.exemplar)).any())
+        total, octave = sum(layers.values()), compared.octave
+        return Evaluation(total, layers, pictures.cpu(), flat=flat, octave=octave)
 
     def _forward(self, generator: Generator, z: list[Tensor]) -> Losses:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.arithmetic == "bf16"):
-            pictures = generator(*z)
+        compared, coarse = self.comparison, None
+        fast = compared.arithmetic == "bf16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=fast):
+            if generator.config.fine:
+                pictures, coarse = generator.refined(z)
+            else:
+                pictures = generator(*z)
         pictures = pictures.float()
-        layers = self.loss(pictures) | self.octaves(pictures)
+        layers = compared.loss(pictures) | compared.octaves(pictures)
         objective = sum(layers.values(), self.training.range_weight * range_penalty(pictures))
         if self.training.detail_weight:
-            objective = objective + self.detail(pictures)
+            objective = objective + compared.detail(pictures)
+        if coarse is not None:
+            objective = objective + TIE_WEIGHT * tie_loss(pictures, coarse.float())
         return Losses(layers, objective)
 
     def _batch(self, generator: Generator, rng: torch.Generator, stage: Stage) -> list[Tensor]:
@@ -110,5 +144,6 @@ class TextureTask:
     def _draw(
         self, generator: Generator, batch: int, height: int, width: int, rng: torch.Generator
     ) -> list[Tensor]:
-        z = torus.draw(generator, batch, height, width, rng)
+        draw = refinement.draw if generator.config.fine else torus.draw
+        z = draw(generator, batch, height, width, rng)
         return [level.to(self.device, memory_format=torch.channels_last) for level in z]

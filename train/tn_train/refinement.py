@@ -1,0 +1,100 @@
+"""A fine level: it doubles the size of a trained network's pictures, and learns alone.
+
+The levels of a preset learn from the exemplar as it is when it has been halved a few times. Then
+one level at a time is added on top, and learns from the exemplar of twice that size:
+
+stages           which octave of the exemplar a run learns from, and when
+with_fine_level  a trained generator -> one with a level more, which alone is trained
+draw             the noise of windows of the endless plane
+tie_loss         how far pictures are from those of the coarser levels
+whole            a generator with fine levels -> the same as one network
+
+All coarser levels are fixed, their BatchNorm statistics, too. They are cheap: a step costs about as
+much as one of the preset's own. What a step makes is a small part of the exemplar, so it is a
+window of the endless plane, not a torus.
+"""
+
+import dataclasses
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from tn_train.config import Stage, TrainingConfig
+from tn_train.generator import Generator
+
+COARSE_SHARE = 0.5
+"""Share of a run in which the preset's own levels learn."""
+SAMPLE, BATCH = 256, 1
+"""Windows of a step of a fine level: their side, pixels of their octave, and how many."""
+MOST = 4
+"""Fine levels at most: the stride of a fifth would be larger than a window."""
+TIE_WEIGHT = 1e5
+"""Of the tie to the coarser picture. The descriptor's normalised gradients have together an L1 norm
+of about 4e4 at the pixels of a window of 256 px; so has the tie where pictures differ by 0.3."""
+
+
+def stages(training: TrainingConfig, longest: int) -> tuple[Stage, ...]:
+    """Return the stages of a run that learns from an exemplar with so many pixels at most a side.
+
+    Those of the training, where its levels learn from the exemplar as it is.
+    """
+    octaves = round(math.log2(longest / training.coarse)) if training.coarse else 0
+    octaves = min(max(octaves, 0), MOST)
+    if octaves == 0:
+        return training.stages
+    coarse = (
+        dataclasses.replace(stage, share=COARSE_SHARE * stage.share, octave=octaves)
+        for stage in training.stages
+    )
+    share = (1 - COARSE_SHARE) / octaves
+    fine = (Stage(share, SAMPLE, BATCH, octave) for octave in reversed(range(octaves)))
+    return (*coarse, *fine)
+
+
+def with_fine_level(coarse: Generator) -> Generator:
+    """Return a generator with one more level, untrained; all others are copies, and fixed."""
+    config = coarse.config
+    widths = (config.branch, *config.widths)
+    generator = Generator(dataclasses.replace(config, widths=widths, fine=config.fine + 1))
+    pairs = (
+        (generator.coarsest, coarse.coarsest),
+        (generator.coarse_to_rgb, coarse.to_rgb),
+        *zip(generator.branches[1:], coarse.branches, strict=True),
+        *zip(generator.joins[1:], coarse.joins, strict=True),
+    )
+    for copy, trained in pairs:
+        copy.load_state_dict(trained.state_dict())
+    return generator
+
+
+def draw(
+    generator: Generator, batch: int, height: int, width: int, rng: torch.Generator
+) -> list[Tensor]:
+    """Draw the noise of windows of the endless plane; shapes are those of `torus.draw`."""
+    shapes = generator.input_shapes(batch, height, width)
+    return [torch.rand(shape, generator=rng) for shape in shapes]
+
+
+def tie_loss(pictures: Tensor, coarse: Tensor) -> Tensor:
+    """Return mean((P - C)^2) of pictures reduced to half, P, and the coarser ones, C.
+
+    Args:
+        pictures: float32 (N, 3, H, W).
+        coarse: float32 (N, 3, H / 2, W / 2), of the same place; what is beyond [0, 1] is no aim.
+    """
+    return F.mse_loss(F.avg_pool2d(pictures, 2), coarse.clamp(0, 1))
+
+
+def whole(generator: Generator) -> Generator:
+    """Return the same network without what only the training of a fine level needs."""
+    if not generator.config.fine:
+        return generator
+    weights = generator.state_dict()
+    for name in generator.coarse_to_rgb.state_dict():
+        del weights[f"coarse_to_rgb.{name}"]
+    with torch.device("meta"):
+        plain = Generator(dataclasses.replace(generator.config, fine=0))
+    plain.load_state_dict(weights, assign=True)
+    return plain.train(generator.training)
