@@ -72,7 +72,7 @@ def make(
 
 def _make_sample(path: Path, preset: str, sample: Path, minutes: int) -> None:
     trained, model = sample.with_suffix(".pt"), sample.with_suffix(".onnx")
-    asked = ("--preset", preset, "--minutes", minutes, "--device", "cpu")
+    asked = ("--preset", preset, "--size", 256, "--minutes", minutes, "--device", "cpu")
     _call("tn_train", "texture", path, "-o", trained, *asked)
     _call("tn_export", trained, "-o", model)
     _call("tn_runtime", "texture", model, "-o", sample, "--size", SIDE, "--seed", 1)

@@ -4,6 +4,7 @@ The levels of a preset learn from the exemplar as it is when it has been halved 
 one level at a time is added on top, and learns from the exemplar of twice that size:
 
 stages           which octave of the exemplar a run learns from, and when
+beginning        the network that a run begins with
 with_fine_level  a trained generator -> one with a level more, which alone is trained
 draw             the noise of windows of the endless plane
 tie_loss         how far pictures are from those of the coarser levels
@@ -21,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tn_train.config import Stage, TrainingConfig
+from tn_train.config import GeneratorConfig, Stage, TrainingConfig
 from tn_train.generator import Generator
 
 COARSE_SHARE = 0.5
@@ -51,6 +52,11 @@ def stages(training: TrainingConfig, longest: int) -> tuple[Stage, ...]:
     share = (1 - COARSE_SHARE) / octaves
     fine = (Stage(share, SAMPLE, BATCH, octave) for octave in reversed(range(octaves)))
     return (*coarse, *fine)
+
+
+def beginning(config: GeneratorConfig, training: TrainingConfig) -> GeneratorConfig:
+    """Return what a run begins with that ends with such a network, as one."""
+    return dataclasses.replace(config, widths=config.widths[training.stages[0].octave :])
 
 
 def with_fine_level(coarse: Generator) -> Generator:

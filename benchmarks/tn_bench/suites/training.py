@@ -58,13 +58,15 @@ def trained(subject: Subject, minutes: float, device: Device) -> tuple[list[Meas
     from tn_train.checkpoint import Checkpoint
     from tn_train.config import Budget, GeneratorConfig, TrainingConfig
     from tn_train.loop import Run, train
+    from tn_train.refinement import beginning
 
     target = torch.device(device)
+    training = build(TrainingConfig, subject.training)
     checkpoint = Checkpoint(
         name=subject.name,
         preset=subject.spec.generator.preset,
-        config=build(GeneratorConfig, subject.spec.generator.config),
-        training=build(TrainingConfig, subject.training),
+        config=beginning(build(GeneratorConfig, subject.spec.generator.config), training),
+        training=training,
         budget=Budget(minutes=minutes),
         descriptor="vgg16",
         exemplars=subject.spec.exemplars[:1],
