@@ -66,12 +66,9 @@ def has_transparency(path: Path, crop: Crop | None) -> bool:
     return bool(values.min() < 255)
 
 
-def check_depth(exemplar: Exemplar, stride: int, octave: int = 0) -> None:
-    """Raise RequestError where an exemplar is too small for a descriptor of that stride.
-
-    Training begins with the exemplar halved as often as `octave` says.
-    """
-    least = SMALLEST * stride << octave
+def check_depth(exemplar: Exemplar, stride: int) -> None:
+    """Raise RequestError where the exemplar is too small for a descriptor of that stride."""
+    least = SMALLEST * stride
     if min(exemplar.width, exemplar.height) < least:
         sides = exemplar.width, exemplar.height
         # The shorter side was rounded: it may have been half a pixel less.

@@ -16,7 +16,7 @@ from tn_train import checkpoint as checkpoints
 from tn_train.checkpoint import Checkpoint
 from tn_train.collection import Collection
 from tn_train.config import BASE, PRESETS, Budget, Crop, Kind, Preset, TrainingConfig
-from tn_train.data import check_depth, read_exemplar
+from tn_train.data import SMALLEST, check_depth, read_exemplar
 from tn_train.descriptor import Descriptor, check_layers, stride, vgg16, vgg19
 from tn_train.photos import Photos, find, listed
 from tn_train.refinement import stages
@@ -131,10 +131,10 @@ def _new(options: Options, photos: Photos | None) -> tuple[Checkpoint, tuple[Ten
     _check_weights(training)
     pixels, exemplars = _read(options, training.size, options.crop)
     _check_styles(exemplars)
-    longest = max(max(each.width, each.height) for each in exemplars)
-    training = dataclasses.replace(training, stages=stages(training, longest))
     for exemplar in exemplars:
-        check_depth(exemplar, stride(descriptor, layers), training.stages[0].octave)
+        check_depth(exemplar, stride(descriptor, layers))
+    least = SMALLEST * stride(descriptor, layers)
+    training = dataclasses.replace(training, stages=stages(training, exemplars[0], least))
     checkpoint = Checkpoint(
         name=options.output.stem,
         preset=name,

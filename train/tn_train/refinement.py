@@ -22,10 +22,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tn_runtime.spec import Exemplar
 from tn_train.config import GeneratorConfig, Stage, TrainingConfig
 from tn_train.generator import Generator
 
-COARSE_SHARE = 0.5
+COARSE_SHARE = 0.6
 """Share of a run in which the preset's own levels learn."""
 SAMPLE, BATCH = 256, 1
 """Windows of a step of a fine level: their side, pixels of their octave, and how many."""
@@ -36,14 +37,18 @@ TIE_WEIGHT = 1e5
 of about 4e4 at the pixels of a window of 256 px; so has the tie where pictures differ by 0.3."""
 
 
-def stages(training: TrainingConfig, longest: int) -> tuple[Stage, ...]:
-    """Return the stages of a run that learns from an exemplar with so many pixels at most a side.
+def stages(training: TrainingConfig, exemplar: Exemplar, least: int) -> tuple[Stage, ...]:
+    """Return the stages of a run: those of the training, where it needs no fine level.
 
-    Those of the training, where its levels learn from the exemplar as it is.
+    Args:
+        training: how the network's own levels learn.
+        exemplar: at the resolution of training.
+        least: side of the smallest exemplar that the descriptor can describe, pixels.
     """
-    octaves = round(math.log2(longest / training.coarse)) if training.coarse else 0
-    octaves = min(max(octaves, 0), MOST)
-    if octaves == 0:
+    sides = exemplar.width, exemplar.height
+    wanted = round(math.log2(max(sides) / training.coarse)) if training.coarse else 0
+    octaves = min(wanted, int(math.log2(min(sides) / least)), MOST)
+    if octaves <= 0:
         return training.stages
     coarse = (
         dataclasses.replace(stage, share=COARSE_SHARE * stage.share, octave=octaves)
