@@ -42,7 +42,9 @@ CUDA_OPTIONS = {
 CPU_TILE = 256
 """Pixels, side of the largest part of a picture that one run makes. Of 128 to 1024, tried on the
 paper's generator on two cores, this took least time per pixel (512: 1.1 times, 1024: 1.25 times),
-and a third of 512's memory. A K=5 style on one core took 1.1 times the least (512: 1.2 times)."""
+and a third of 512's memory. A K=5 style on one core took 1.1 times the least (512: 1.2 times). So
+it is with more levels, though their halo is wide: what it costs is coarse (textures of K = 5 to 9,
+benchmarks/lab/fullres.md)."""
 CUDA_TILE = 2048
 """The same on a GPU with enough memory. Small tiles fit a CPU's cache; a GPU wants work for
 thousands of threads, and every run costs it a start and a copy."""
