@@ -110,8 +110,8 @@ def fixed_core(generator: Generator, size: tuple[int, int]) -> ir.Model:
     levels: list[ir.Value] = []
     if config.noise_channels:
         levels = [
-            builder.input(f"noise_{level}", FLOAT, [1, config.noise_channels, *shape[2:]])
-            for level, shape in enumerate(generator.input_shapes(1, *size))
+            builder.input(f"noise_{k}", FLOAT, [1, channels - config.content_channels, *sides])
+            for k, (_, channels, *sides) in enumerate(generator.input_shapes(1, *size))
         ]
     if config.content_channels:
         sides = [side + 2 * generator.halo for side in size]

@@ -19,6 +19,7 @@ from tn_runtime.version import __version__
 from tn_train import checkpoint as checkpoints
 from tn_train.checkpoint import Checkpoint
 from tn_train.generator import Generator
+from tn_train.waves import wave_vectors
 
 
 def export(
@@ -70,6 +71,7 @@ def _spec(
         halo=generator.halo + (config.stride - 1 if config.kind == "style" else 0),
         normalized_channels=generator.normalized_channels,
         noise=SCHEME if config.noise_channels else "",
+        waves=wave_vectors(config),
         generator=GeneratorSpec(
             preset=checkpoint.preset,
             parameters=generator.parameter_count,

@@ -32,6 +32,8 @@ HIGH_CONSTANT = 0xC2B2AE35
 COLUMN_CONSTANT = 0x27220A95
 """Keeps columns apart from rows: without it the plane would be symmetric about its diagonal."""
 PIXEL_CONSTANTS = (0x846CA68B, 0x7FEB352D)
+WAVES = 2**16
+"""The first stream of the waves' offsets; those of the noise lie below."""
 GRID = 2**8
 """The lowest bits are dropped: 24 bits are what float32 represents exactly in [0, 1)."""
 
@@ -74,6 +76,12 @@ def _mix(value: UInt32) -> UInt32:
     return value
 
 
+def offsets(seed: Int64, count: int) -> UInt32:
+    """Return the phases of waves at the origin, uint32 (N, count), of seeds int64 (N,)."""
+    streams = np.arange(WAVES, WAVES + count, dtype=np.uint32)
+    return _mix(_key(seed)[:, np.newaxis] + streams)
+
+
 @dataclass(frozen=True)
 class Lines:
     """Coordinates along one axis, of all levels of a pyramid end to end, finest level first.
@@ -104,6 +112,12 @@ def noises_in_graph(
         op.Split(column, columns.counts, axis=0, _outputs=levels),
     )
     return [_plane_in_graph(op, *part) for part in zip(*parts, strict=True)]
+
+
+def offsets_in_graph(op: OpBuilder, seed: ir.Value, count: int) -> ir.Value:
+    """Add the nodes that compute `offsets`."""
+    streams = list(range(WAVES, WAVES + count))
+    return _mix_in_graph(op, op.Add(op.Unsqueeze(_key_in_graph(op, seed), [1]), streams))
 
 
 def _plane_in_graph(op: OpBuilder, row: ir.Value, column: ir.Value) -> ir.Value:

@@ -14,7 +14,8 @@ from onnxscript import GraphBuilder, OpBuilder
 
 from tn_export.core import add_network
 from tn_export.graph import finished, new_builder
-from tn_export.noise import Lines, noises_in_graph
+from tn_export.noise import Lines, noises_in_graph, offsets_in_graph
+from tn_export.waves import waves_in_graph
 from tn_train.generator import Generator
 
 Ints = npt.NDArray[np.int64]
@@ -103,10 +104,17 @@ def _region(op: OpBuilder, origin: ir.Value, size: ir.Value, stride: int) -> Reg
 def _noises(
     op: OpBuilder, generator: Generator, seed: ir.Value, region: Region, period: ir.Value | None
 ) -> list[ir.Value]:
-    """Return the noise of each level around the region."""
+    """Return the noise of each level around the region, and the waves."""
     rows, columns = (_lines(op, generator, axis, region, period) for axis in (0, 1))
     config = generator.config
-    return noises_in_graph(op, seed, config.levels, config.noise_channels, rows, columns)
+    noises = noises_in_graph(op, seed, config.levels, config.noise_channels, rows, columns)
+    if not config.waves or period is None:
+        return noises
+    start = offsets_in_graph(op, seed, len(config.waves))
+    waves = waves_in_graph(op, config, start, period, rows, columns)
+    pairs = zip(noises[config.wave_level :], waves, strict=True)
+    joined = [op.Concat(*pair, axis=1) for pair in pairs]
+    return [*noises[: config.wave_level], *joined]
 
 
 def _lines(

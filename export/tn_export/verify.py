@@ -10,6 +10,7 @@ import onnxruntime as ort
 import torch
 
 from tn_export.noise import noise
+from tn_export.noise import offsets as wave_offsets
 from tn_runtime.errors import ParityError
 from tn_runtime.folding import offsets, with_constants
 from tn_runtime.self_test import recorded
@@ -17,6 +18,7 @@ from tn_runtime.spec import Parity, SelfTest
 from tn_train.generator import Generator
 from tn_train.norm import Condition
 from tn_train.pyramid import pyramid, with_noise
+from tn_train.waves import waves
 
 MAX_FLOAT_ERROR = 1e-4
 """Tolerance for the float core, for colours in [0, 1]."""
@@ -247,7 +249,11 @@ def self_test(generator: Generator, program: bytes) -> SelfTest:
 
 
 def noise_pyramid(generator: Generator, call: Call) -> list[Float]:
-    """Evaluate the reference noise around a window widened to whole strides, finest level first."""
+    """Evaluate the reference noise, and the waves, around a window widened to whole strides.
+
+    Returns:
+        Finest level first.
+    """
     config = generator.config
     start, stop = _aligned(call, config.stride)
     repeats = call.period_in_strides if isinstance(call, TextureCall) else (0, 0)
@@ -259,7 +265,14 @@ def noise_pyramid(generator: Generator, call: Call) -> list[Float]:
             period = strides * config.stride // 2**level
             axes.append(axis % period if period else axis)
         seed = np.array(call.seed, dtype=np.int64)
-        pyramid.append(noise(seed, level, config.noise_channels, axes[0], axes[1]))
+        planes = noise(seed, level, config.noise_channels, axes[0], axes[1])
+        if config.waves and level >= config.wave_level:
+            unit = config.wave_level - 1
+            vertical, horizontal = (strides * config.stride >> unit for strides in repeats)
+            turned = wave_offsets(seed, len(config.waves))
+            those = waves(config.waves, level - unit, turned, axes, (vertical, horizontal))
+            planes = np.concatenate([planes, those], axis=1)
+        pyramid.append(planes)
     return pyramid
 
 

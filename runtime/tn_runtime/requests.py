@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tn_runtime.errors import RequestError
+from tn_runtime.pattern import LARGEST_PERIOD
 from tn_runtime.session import Model
 from tn_runtime.tiling import Window
 
@@ -61,6 +62,10 @@ def check_request(
     repeats = _pair("period", period)
     for length in repeats:
         _check_period(length, model.spec.stride)
+        if model.spec.waves and length > LARGEST_PERIOD:
+            raise RequestError(
+                f"period {length} is out of range for a regular pattern; it is at most 2^31"
+            )
     return Request(numbers, Window(y, x, height, width), repeats)
 
 

@@ -104,7 +104,7 @@ class ModelSpec:
     """Everything that a caller may want to know about a model file.
 
     The runtime acts on kind, name, stride, halo, normalized_channels, given_at, statistics_at,
-    blend_at, noise, self_test and the names of the exemplars; the rest is for people.
+    blend_at, noise, waves, self_test and the names of the exemplars; the rest is for people.
     """
 
     kind: Literal["texture", "style"]
@@ -134,6 +134,9 @@ class ModelSpec:
     statistics_at: int = 0
     """Offset in the file of the bytes of the initializer `statistics`, float32 [C, 2], little
     endian; 0 without normalised channels."""
+    waves: tuple[tuple[float, ...], ...] = ()
+    """Wave vectors of a regular texture, (y, x), cycles per pixel of the picture. A period rounds
+    them to whole numbers of cycles."""
     blend_at: int = 0
     """Offset in the file of the bytes of the initializer `blend`, float32 [S], little endian; 0
     for a file of one style."""
@@ -192,6 +195,8 @@ class ModelSpec:
                 f"the model's metadata is not sound: stride {spec.stride}, halo {spec.halo}, "
                 f"normalized_channels {spec.normalized_channels}"
             )
+        if not all(len(each) == 2 and any(each) for each in spec.waves):
+            raise ModelError(f"the model's metadata is not sound: waves {spec.waves!r:.60}")
         _check_exemplars(spec)
         return spec
 

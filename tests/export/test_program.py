@@ -1,7 +1,6 @@
 """The program: one graph from integers to pixels that needs ONNX Runtime and nothing else."""
 
 import copy
-import dataclasses
 import json
 
 import numpy as np
@@ -18,6 +17,7 @@ from tn_export.model import export
 from tn_export.optimize import folded
 from tn_export.program import texture_program
 from tn_runtime.errors import ParityError
+from tn_runtime.schema import build
 from tn_runtime.spec import METADATA_KEY, ModelSpec
 from tn_train.config import GeneratorConfig
 
@@ -95,7 +95,7 @@ def test_the_file_describes_itself(tiny_model_bytes):
     assert spec.name == "tiny"
     assert (spec.kind, spec.stride, spec.format) == ("texture", TINY.stride, 3)
     assert spec.halo == 4 * 4  # 4 pixels of the coarsest level
-    assert spec.generator.config == {**dataclasses.asdict(TINY), "widths": list(TINY.widths)}
+    assert build(GeneratorConfig, spec.generator.config) == TINY
     assert spec.exemplars[0].credit == "A. Nyone"
     assert spec.training.steps == 7
     assert spec.parity.windows >= 5

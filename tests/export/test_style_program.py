@@ -19,8 +19,10 @@ from tn_export.kernels import bundled, uses
 from tn_export.model import export
 from tn_export.program import style_program
 from tn_runtime.errors import ModelError, ParityError
+from tn_runtime.schema import build
 from tn_runtime.session import load
 from tn_runtime.spec import METADATA_KEY, ModelSpec
+from tn_train.config import GeneratorConfig
 from tn_train.generator import Generator
 from tn_train.norm import Condition, InstanceNorm
 
@@ -413,7 +415,7 @@ def test_the_file_describes_itself(exported):
     assert (spec.kind, spec.format, spec.stride, spec.halo) == ("style", 3, 4, HALO)
     assert spec.noise == ("quadratic-1" if config.noise_channels else "")
     assert spec.normalized_channels == untrained(config).normalized_channels
-    assert spec.generator.config == {**dataclasses.asdict(config), "widths": list(config.widths)}
+    assert build(GeneratorConfig, spec.generator.config) == config
     assert spec.parity.windows == len(verify.STYLE_CALLS) + (3 if spec.takes_style else 0)
     assert spec.parity.float_error < 1e-4
     assert tuple(each.name for each in spec.exemplars) == EXEMPLARS[: config.styles]

@@ -15,7 +15,7 @@ from tn_runtime.errors import CheckpointError
 from tn_runtime.spec import Exemplar
 from tn_runtime.synthesis import synthesize
 from tn_train import checkpoint as checkpoints
-from tn_train import refinement, torus
+from tn_train import torus
 from tn_train.checkpoint import Checkpoint
 from tn_train.config import PRESETS, Budget, GeneratorConfig, Stage, TrainingConfig
 from tn_train.descriptor import vgg16
@@ -24,7 +24,8 @@ from tn_train.generator import Generator
 from tn_train.interrupt import Interrupted
 from tn_train.loop import Event, Run, train
 from tn_train.plan import Options, plan
-from tn_train.refinement import stages, whole, with_fine_level
+from tn_train.refinement import beginning, stages, whole, with_fine_level
+from tn_train.sampling import draw
 from tn_train.texture import TextureTask
 from train.conftest import LAYERS
 from train.pictures import pattern
@@ -113,9 +114,10 @@ def test_the_papers_preset_learns_from_any_size_as_it_is():
 def test_a_run_begins_with_the_presets_network():
     preset = PRESETS["texture"]["funnel"]
     found = stages(FUNNEL, Exemplar("a.png", "", 1024, 1024), 32)
-    full = dataclasses.replace(preset.generator, widths=(16, 16, *preset.generator.widths))
+    widths = (16, 16, *preset.generator.widths)
+    full = dataclasses.replace(preset.generator, widths=widths, wave_level=3)
     training = dataclasses.replace(FUNNEL, stages=found)
-    assert refinement.beginning(full, training) == preset.generator
+    assert beginning(full, training) == preset.generator
 
 
 @pytest.mark.parametrize(
@@ -142,7 +144,7 @@ def test_a_short_budget_takes_a_smaller_picture(tmp_path: Path, options, size: i
 def test_the_coarse_picture_is_the_one_that_the_coarser_generator_makes(
     coarse: Generator, generator: Generator
 ):
-    z = refinement.draw(generator, 2, 24, 40, torch.Generator().manual_seed(0))
+    z = draw(generator, 2, 24, 40, torch.Generator().manual_seed(0)).pyramid
     wider = (under - alone for under, alone in zip(generator.halos[1:], coarse.halos, strict=True))
     own = [
         level[..., more : level.shape[-2] - more, more : level.shape[-1] - more]
@@ -161,7 +163,7 @@ def test_a_fine_level_is_trained_alone(generator: Generator):
         for key in generator.get_submodule(name).state_dict()
     }
     before = {name: value.clone() for name, value in generator.state_dict().items()}
-    z = refinement.draw(generator, 1, 32, 32, torch.Generator().manual_seed(0))
+    z = draw(generator, 1, 32, 32, torch.Generator().manual_seed(0)).pyramid
     optimizer = torch.optim.SGD([p for p in generator.parameters() if p.requires_grad], 0.1)
     generator.train()(*z).square().sum().backward()
     optimizer.step()
@@ -174,7 +176,7 @@ def test_a_fine_level_is_trained_alone(generator: Generator):
 
 
 def test_a_generator_with_fine_levels_is_one_network(generator: Generator):
-    z = refinement.draw(generator, 1, 24, 24, torch.Generator().manual_seed(0))
+    z = draw(generator, 1, 24, 24, torch.Generator().manual_seed(0)).pyramid
     one = whole(generator.eval())
     assert one.config == dataclasses.replace(generator.config, fine=0)
     assert one.state_dict().keys() == Generator(one.config).state_dict().keys()
@@ -192,7 +194,8 @@ def test_the_pictures_of_a_run_grow(undisturbed):
     ]  # fmt: skip
     checkpoint = run.checkpoint()
     assert checkpoint.config.fine == 2
-    assert checkpoint.generator().config == GeneratorConfig(widths=(4, 4, 8, 8), branch=4)
+    config = GeneratorConfig(widths=(4, 4, 8, 8), branch=4, wave_level=3)
+    assert checkpoint.generator().config == config
 
 
 def test_each_level_has_a_cosine_of_its_own(run: Checkpoint):

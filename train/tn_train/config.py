@@ -19,6 +19,14 @@ OptimizerName = Literal["muon", "adam"]
 
 
 @dataclass(frozen=True)
+class Wave:
+    """A wave of a regular pattern: how far its phase goes on half a pixel, in 2^-32 of a turn."""
+
+    y: int
+    x: int
+
+
+@dataclass(frozen=True)
 class GeneratorConfig:
     """A multi-scale generator (Ulyanov et al. 2016, section 3.1); level 0 is the finest.
 
@@ -54,10 +62,17 @@ class GeneratorConfig:
         """The kind of pictures that it makes."""
         return "style" if self.content_channels else "texture"
 
-    @property
-    def input_channels(self) -> int:
-        """Channels of the photo and of the noise at each level."""
-        return self.content_channels + self.noise_channels
+    waves: tuple[Wave, ...] = ()
+    """Of a regular texture; each gives two channels of input, after those of the noise. See
+    `waves`."""
+    wave_level: int = 1
+    """The finest level that takes the waves, as all coarser ones do. Their pixels are of the level
+    before it."""
+
+    def input_channels(self, level: int) -> int:
+        """Return the channels of the photo, the noise and the waves at a level."""
+        waves = 2 * len(self.waves) if level >= self.wave_level else 0
+        return self.content_channels + self.noise_channels + waves
 
     @property
     def levels(self) -> int:

@@ -77,12 +77,13 @@ class Generator(nn.Module):
         super().__init__()
         self.config = config
         self.halos, self.crops = halos(config.levels)
-        widths, channels = config.widths, config.input_channels
+        widths, channels = config.widths, [*map(config.input_channels, range(config.levels))]
         *finer, coarsest = self.halos
         self.branches = nn.ModuleList(
-            ConvBlock(config, channels, config.branch, halo) for halo in finer
+            ConvBlock(config, channels[level], config.branch, halo)
+            for level, halo in enumerate(finer)
         )
-        self.coarsest = ConvBlock(config, channels, widths[-1], coarsest)
+        self.coarsest = ConvBlock(config, channels[-1], widths[-1], coarsest)
         self.joins = nn.ModuleList(
             Join(config, coarse, width, margin=halo - BLOCK_MARGIN)
             for (width, coarse), halo in zip(itertools.pairwise(widths), finer, strict=True)
@@ -162,7 +163,7 @@ class Generator(nn.Module):
         return [
             (
                 batch,
-                self.config.input_channels,
+                self.config.input_channels(level),
                 height // 2**level + 2 * halo,
                 width // 2**level + 2 * halo,
             )

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from tn_runtime.console import note
@@ -15,6 +14,7 @@ from tn_runtime.pictures import read
 from tn_train import checkpoint as checkpoints
 from tn_train.loop import Evaluation, Event, Run
 from tn_train.preview import SOFTWARE, write_preview
+from tn_train.refinement import halved
 
 # On import it logs to stderr if it cannot write below the home folder.
 logging.getLogger("matplotlib").addHandler(logging.NullHandler())
@@ -94,7 +94,7 @@ class Outputs:
     def _save_preview(self) -> None:
         if self.evaluation is not None:
             octave = self.evaluation.octave
-            shown = [F.avg_pool2d(exemplar, 2**octave) for exemplar in self.exemplars]
+            shown = [halved(exemplar, octave) for exemplar in self.exemplars]
             write_preview(self.preview, shown, self.evaluation.pictures)
 
     def _save_curve(self) -> None:

@@ -18,8 +18,9 @@ from tn_train.collection import Collection
 from tn_train.config import BASE, PRESETS, Budget, Crop, Kind, Preset, TrainingConfig
 from tn_train.data import SMALLEST, check_depth, read_exemplar
 from tn_train.descriptor import Descriptor, check_layers, stride, vgg16, vgg19
+from tn_train.lattice import find_waves
 from tn_train.photos import Photos, find, listed
-from tn_train.refinement import stages
+from tn_train.refinement import halved, stages
 
 SIZE_OPTION: dict[Kind, str] = {"texture": "--size", "style": "--style-size"}
 
@@ -135,6 +136,9 @@ def _new(options: Options, photos: Photos | None) -> tuple[Checkpoint, tuple[Ten
         check_depth(exemplar, stride(descriptor, layers))
     least = SMALLEST * stride(descriptor, layers)
     training = dataclasses.replace(training, stages=stages(training, exemplars[0], least))
+    if training.coarse:
+        coarse = halved(pixels[0], training.octave(0))
+        config = dataclasses.replace(config, waves=find_waves(coarse))
     checkpoint = Checkpoint(
         name=options.output.stem,
         preset=name,

@@ -6,7 +6,7 @@ one level at a time is added on top, and learns from the exemplar of twice that 
 stages           which octave of the exemplar a run learns from, and when
 beginning        the network that a run begins with
 with_fine_level  a trained generator -> one with a level more, which alone is trained
-draw             the noise of windows of the endless plane
+halved           an exemplar -> the same, halved a few times
 tie_loss         how far pictures are from those of the coarser levels
 whole            a generator with fine levels -> the same as one network
 
@@ -61,14 +61,18 @@ def stages(training: TrainingConfig, exemplar: Exemplar, least: int) -> tuple[St
 
 def beginning(config: GeneratorConfig, training: TrainingConfig) -> GeneratorConfig:
     """Return what a run begins with that ends with such a network, as one."""
-    return dataclasses.replace(config, widths=config.widths[training.stages[0].octave :])
+    octave = training.stages[0].octave
+    widths, wave_level = config.widths[octave:], config.wave_level - octave
+    return dataclasses.replace(config, widths=widths, wave_level=wave_level)
 
 
 def with_fine_level(coarse: Generator) -> Generator:
     """Return a generator with one more level, untrained; all others are copies, and fixed."""
     config = coarse.config
     widths = (config.branch, *config.widths)
-    generator = Generator(dataclasses.replace(config, widths=widths, fine=config.fine + 1))
+    fine, wave_level = config.fine + 1, config.wave_level + 1
+    finer = dataclasses.replace(config, widths=widths, fine=fine, wave_level=wave_level)
+    generator = Generator(finer)
     pairs = (
         (generator.coarsest, coarse.coarsest),
         (generator.coarse_to_rgb, coarse.to_rgb),
@@ -80,12 +84,9 @@ def with_fine_level(coarse: Generator) -> Generator:
     return generator
 
 
-def draw(
-    generator: Generator, batch: int, height: int, width: int, rng: torch.Generator
-) -> list[Tensor]:
-    """Draw the noise of windows of the endless plane; shapes are those of `torus.draw`."""
-    shapes = generator.input_shapes(batch, height, width)
-    return [torch.rand(shape, generator=rng) for shape in shapes]
+def halved(exemplar: Tensor, octave: int) -> Tensor:
+    """Return an exemplar (1, 3, H, W) after so many halvings."""
+    return F.avg_pool2d(exemplar, 2**octave)
 
 
 def tie_loss(pictures: Tensor, coarse: Tensor) -> Tensor:

@@ -1,22 +1,26 @@
 """The task of textures: samples from noise against the exemplar's statistics."""
 
+import dataclasses
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from tn_train import refinement, torus
 from tn_train.compilation import compiled
-from tn_train.config import Stage, TrainingConfig
+from tn_train.config import Stage, TrainingConfig, Wave
 from tn_train.descriptor import Descriptor, fast_arithmetic
 from tn_train.evaluation import CALIBRATION_BATCHES, SEED, calibrate, contrast, exact_convolutions
 from tn_train.generator import Generator
+from tn_train.lattice import LatticeLoss
 from tn_train.loop import Evaluation, Losses, Moment
 from tn_train.losses import DetailLoss, OctavesLoss, TextureLoss, range_penalty
-from tn_train.refinement import TIE_WEIGHT, tie_loss
+from tn_train.refinement import TIE_WEIGHT, halved, tie_loss
+from tn_train.sampling import JITTER, Sample, draw
 
 LARGEST = 512
 """Side of the sample for evaluation, pixels; twice the exemplar's where that is less. The loss of
 smaller samples rose in runs whose pictures became better (benchmarks/lab/recipe.md)."""
+LATTICE_WEIGHT = 1e5
+"""Of the loss of a lattice: as strong as the tie of fine levels."""
 CONTRAST = 0.05
 """Least contrast of a sample, relative to the exemplar's: with less it is called flat."""
 
@@ -28,7 +32,7 @@ class Comparison:
         self, descriptor: Descriptor, exemplar: Tensor, training: TrainingConfig, octave: int
     ) -> None:
         """Measure the exemplar, halved so often; the rest is as for `TextureTask`."""
-        exemplar = F.avg_pool2d(exemplar, 2**octave)
+        exemplar = halved(exemplar, octave)
         # A fine level is tied to the coarser picture: coarser octaves need no loss of their own.
         octaves = training.octaves if octave == training.octave(0) else 1
         # Generator and descriptor: bf16 takes about 0.6 of the generator's time, and the one run
@@ -74,6 +78,8 @@ class TextureTask:
         self.device = exemplar.device
         self.descriptor, self.exemplar = descriptor, exemplar
         self.comparison = self._compared(training.octave(0))
+        self.lattice: LatticeLoss | None = None
+        """Of an exemplar with waves, once it is needed."""
         self.forward = self._forward
 
     def _compared(self, octave: int) -> Comparison:
@@ -97,8 +103,8 @@ class TextureTask:
         Raises:
             RequestError: that does not work here.
         """
-        z = self._batch(generator, torch.Generator(), self.training.stages[0])
-        self.forward = compiled(self._forward, generator, z)
+        sample = self._batch(generator, torch.Generator(), self.training.stages[0])
+        self.forward = compiled(self._forward, generator, sample)
 
     @torch.no_grad()
     def evaluate(self, generator: Generator) -> Evaluation:
@@ -112,10 +118,11 @@ class TextureTask:
         with exact_convolutions():
             side = self.training.stages[-1].sample  # the exemplar may be too small for statistics
             batches = (
-                self._draw(generator, 1, side, side, rng) for _ in range(CALIBRATION_BATCHES)
+                self._draw(generator, 1, side, side, rng).pyramid
+                for _ in range(CALIBRATION_BATCHES)
             )
             calibrate(generator, batches)
-            pictures = generator(*self._draw(generator, 1, height, width, rng))
+            pictures = generator(*self._draw(generator, 1, height, width, rng).pyramid)
             losses = compared.exact(pictures) | compared.exact_octaves(pictures)
         layers = {name: loss.item() for name, loss in losses.items()}
         pictures = pictures.clamp(0, 1)
@@ -123,14 +130,14 @@ class TextureTask:
         total, octave = sum(layers.values()), compared.octave
         return Evaluation(total, layers, pictures.cpu(), flat=flat, octave=octave)
 
-    def _forward(self, generator: Generator, z: list[Tensor]) -> Losses:
+    def _forward(self, generator: Generator, sample: Sample) -> Losses:
         compared, coarse = self.comparison, None
         fast = compared.arithmetic == "bf16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=fast):
             if generator.config.fine:
-                pictures, coarse = generator.refined(z)
+                pictures, coarse = generator.refined(sample.pyramid)
             else:
-                pictures = generator(*z)
+                pictures = generator(*sample.pyramid)
         pictures = pictures.float()
         layers = compared.loss(pictures) | compared.octaves(pictures)
         objective = sum(layers.values(), self.training.range_weight * range_penalty(pictures))
@@ -138,14 +145,31 @@ class TextureTask:
             objective = objective + compared.detail(pictures)
         if coarse is not None:
             objective = objective + TIE_WEIGHT * tie_loss(pictures, coarse.float())
+        elif sample.waves:
+            lattice = self._lattice(generator.config.waves)
+            loss = lattice(pictures, sample.waves, sample.offsets)
+            objective = objective + LATTICE_WEIGHT * loss
         return Losses(layers, objective)
 
-    def _batch(self, generator: Generator, rng: torch.Generator, stage: Stage) -> list[Tensor]:
-        return self._draw(generator, stage.batch, stage.sample, stage.sample, rng)
+    def _lattice(self, waves: tuple[Wave, ...]) -> LatticeLoss:
+        if self.lattice is None:
+            self.lattice = LatticeLoss(self.comparison.exemplar, waves)
+        return self.lattice
+
+    def _batch(self, generator: Generator, rng: torch.Generator, stage: Stage) -> Sample:
+        return self._draw(generator, stage.batch, stage.sample, stage.sample, rng, JITTER)
 
     def _draw(
-        self, generator: Generator, batch: int, height: int, width: int, rng: torch.Generator
-    ) -> list[Tensor]:
-        draw = refinement.draw if generator.config.fine else torus.draw
-        z = draw(generator, batch, height, width, rng)
-        return [level.to(self.device, memory_format=torch.channels_last) for level in z]
+        self,
+        generator: Generator,
+        batch: int,
+        height: int,
+        width: int,
+        rng: torch.Generator,
+        jitter: float = 0.0,
+    ) -> Sample:
+        sample = draw(generator, batch, height, width, rng, jitter=jitter)
+        pyramid = [
+            level.to(self.device, memory_format=torch.channels_last) for level in sample.pyramid
+        ]
+        return dataclasses.replace(sample, pyramid=pyramid)

@@ -104,6 +104,7 @@ def texture(
         raise RequestError("--frames and --frame-rate are of a loop; add --drift X,Y")
 
     from tn_runtime.commands.texture_job import TextureJob, run
+    from tn_runtime.pattern import advice
     from tn_runtime.session import load
 
     job = TextureJob(
@@ -122,6 +123,8 @@ def texture(
         console.note(f"no model is named: takes {DEFAULT_MODEL}; tn-run models lists all")
     loaded = load(model or DEFAULT_MODEL, provider, threads)
     job.check_model(loaded)
+    if words := advice(loaded.spec, job.period):
+        console.note(words)
     started = time.perf_counter()
     outcome = run(job, loaded)
     report(loaded, job, outcome, time.perf_counter() - started, json_)

@@ -1,0 +1,197 @@
+"""The lattice of a regular pattern: its waves, found in the exemplar, and a loss that keeps them.
+
+find_waves      exemplar -> waves, none for an irregular one
+LatticeLoss     pictures, waves -> loss
+
+A Gram matrix forgets where things are, and a descriptor sees 100 pixels: courses of bricks bend.
+The mean colour at each phase of the waves is a statistic of any range.
+"""
+
+import itertools
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from tn_train.config import Wave
+from tn_train.waves import HALF_TURN, wave
+
+Pixels = npt.NDArray[np.float64]
+
+FEWEST_PERIODS = 3.5
+"""In the exemplar's shorter side; fewer are no evidence."""
+SHORTEST_PERIOD = 5
+"""Pixels. Shorter ones the descriptor sees as they are."""
+SHARE = 0.02
+"""Least share of a wave in the exemplar's variance. The waves of stones, leaves and bark that are
+as strong as this are not coherent, those of bricks, tiles and weave are."""
+COHERENCE = 0.5
+"""Least coherence of a wave, of its phase in 3x3 parts of the exemplar: 1 for a drawn pattern, up
+to 0.4 for irregular textures, 0.5 to 0.9 for photos of tiles, weave and courses."""
+PARTS = 3
+CANDIDATES = 8
+MOST = 2
+"""Waves at most: two span all that repeats."""
+PRECISION = 1e-5
+"""Of a wave vector, cycles per pixel."""
+HARMONICS = 4
+"""Of each wave, and of their sums, up to so many times."""
+MULTIPLES = 10
+"""Of waves that are known, and of their sums: peaks there are no new waves."""
+NEAR = 0.004
+"""Cycles per pixel, between vectors that are taken for the same: one cycle in 256 pixels."""
+
+
+def find_waves(exemplar: Tensor) -> tuple[Wave, ...]:
+    """Return the waves of a regular exemplar, the strongest first; none of an irregular one.
+
+    Args:
+        exemplar: float32 (1, 3, H, W), RGB.
+    """
+    pixels = exemplar[0].permute(1, 2, 0).double().cpu().numpy()
+    found: list[tuple[float, float]] = []
+    for candidate in _candidates(pixels):
+        vector = _refined(pixels, *candidate)
+        new = not any(_near(vector, sum_) for sum_ in _sums(found))
+        if new and _coherence(pixels, vector) >= COHERENCE:
+            found.append(vector)
+        if len(found) == MOST:
+            break
+    return tuple(wave(*vector) for vector in found)
+
+
+class LatticeLoss(nn.Module):
+    """How far the mean colours at each phase of the waves are from the exemplar's.
+
+    They are compared as coefficients of a Fourier series: the mean of colour * exp(-i (n a + m b))
+    over the picture, of the phases a and b of two waves; n and m go up to `HARMONICS`. The loss is
+    the mean squared difference of the patterns that the series of both stand for.
+    """
+
+    def __init__(self, exemplar: Tensor, waves: tuple[Wave, ...]) -> None:
+        """Measure the exemplar, float32 (1, 3, H, W), RGB in [0, 1], whose waves these are."""
+        super().__init__()
+        numbers = itertools.product(range(-HARMONICS, HARMONICS + 1), repeat=len(waves))
+        half = [each for each in numbers if each > (0,) * len(waves)]  # the others are conjugates
+        self.numbers = nn.Buffer(torch.tensor(half, dtype=torch.float64))
+        offsets = torch.zeros(1, len(waves), dtype=torch.float64)
+        self.target = nn.Buffer(self._coefficients(exemplar, waves, offsets))
+
+    def forward(self, pictures: Tensor, waves: tuple[Wave, ...], offsets: Tensor) -> Tensor:
+        """Return the loss, a float32 scalar.
+
+        Args:
+            pictures: float32 (N, 3, H, W).
+            waves: those that the pictures were made with.
+            offsets: float64 (N, n), the phase of each wave at the origin, turns.
+        """
+        difference = self._coefficients(pictures, waves, offsets) - self.target
+        return 2 * difference.abs().square().sum(dim=2).mean(dim=(0, 1))
+
+    def _coefficients(self, pictures: Tensor, waves: tuple[Wave, ...], offsets: Tensor) -> Tensor:
+        """Return complex64 (N, 3, M); edges count less, as a wave does not end there."""
+        bases = []
+        for axis, side in zip("yx", pictures.shape[-2:], strict=True):
+            steps = torch.tensor([getattr(each, axis) for each in waves], dtype=torch.float64)
+            turns = torch.arange(side)[:, None] * steps / HALF_TURN
+            window = torch.hann_window(side + 2, periodic=False)[1:-1].double()
+            turned = turns.to(self.numbers.device) @ self.numbers.T  # (side, M)
+            weights = (window / window.sum()).to(turned.device)[:, None]
+            bases.append(torch.polar(weights.expand_as(turned), -2 * torch.pi * turned))
+        start = -2 * torch.pi * (offsets.to(self.numbers.device) @ self.numbers.T)
+        rows, columns = (basis.to(torch.complex64) for basis in bases)
+        series = torch.einsum("nchw,wm->nchm", pictures.to(torch.complex64), columns)
+        series = torch.einsum("nchm,hm->ncm", series, rows)
+        turn = torch.polar(torch.ones_like(start), start).to(torch.complex64)
+        return series * turn[:, None]
+
+
+def _candidates(pixels: Pixels) -> list[tuple[float, float]]:
+    """Return the peaks of the power spectrum that are strong enough, cycles per pixel."""
+    sides = pixels.shape[:2]
+    weighted = _weighted(pixels)
+    power = (np.abs(np.fft.fft2(weighted, axes=(0, 1))) ** 2).sum(axis=-1)
+    near = [np.roll(power, shift, (0, 1)) for shift in itertools.product((-1, 0, 1), repeat=2)]
+    peak = np.sum(near, axis=0)  # the window spreads a wave over so much
+    around = itertools.product((-2, -1, 0, 1, 2), repeat=2)
+    highest = np.all([peak >= np.roll(peak, shift, (0, 1)) for shift in around], axis=0)
+    y, x = (np.fft.fftfreq(side) for side in sides)
+    y, x = np.broadcast_arrays(y[:, None], x)
+    frequency = np.hypot(y, x)
+    wanted = (frequency > FEWEST_PERIODS / min(sides)) & (frequency < 1 / SHORTEST_PERIOD)
+    half = (y > 0) | ((y == 0) & (x > 0))
+    strong = 2 * peak >= SHARE * max(power.sum(), np.finfo(float).tiny)
+    rows, columns = np.nonzero(highest & wanted & half & strong)
+    order = np.argsort(-peak[rows, columns])[:CANDIDATES]
+    peaks = zip(rows[order], columns[order], strict=True)
+    return [(float(y[row, 0]), float(x[0, column])) for row, column in peaks]
+
+
+def _weighted(pixels: Pixels) -> Pixels:
+    """Return a picture without its mean, faded out towards its edges."""
+    rows, columns = (np.hanning(side + 2)[1:-1] for side in pixels.shape[:2])
+    window = (rows[:, None] * columns)[..., None]
+    mean = (pixels * window).sum(axis=(0, 1)) / window.sum()
+    weighted: Pixels = (pixels - mean) * window
+    return weighted
+
+
+def _component(
+    weighted: Pixels, vector: tuple[float, float], corner: tuple[int, int]
+) -> npt.NDArray[np.complex128]:
+    """Return the complex amplitude of a wave in each colour, of a part at that corner."""
+    rows, columns = (
+        np.exp(-2j * np.pi * cycles * (first + np.arange(side)))
+        for cycles, first, side in zip(vector, corner, weighted.shape, strict=False)
+    )
+    amplitude: npt.NDArray[np.complex128]
+    amplitude = np.einsum("h,hwc,w->c", rows, weighted, columns, optimize=True)
+    return amplitude
+
+
+def _refined(pixels: Pixels, y: float, x: float) -> tuple[float, float]:
+    """Return the vector near this one where the power is largest."""
+    weighted = _weighted(pixels)
+
+    def power(vector: tuple[float, float]) -> float:
+        return float((np.abs(_component(weighted, vector, (0, 0))) ** 2).sum())
+
+    best, step = (y, x), 0.5 / max(pixels.shape[:2])
+    while step > PRECISION:
+        y, x = best
+        better = max([best, (y + step, x), (y - step, x), (y, x + step), (y, x - step)], key=power)
+        if better == best:
+            step /= 2
+        best = better
+    return best
+
+
+def _coherence(pixels: Pixels, vector: tuple[float, float]) -> float:
+    """Return how much the phase of a wave is the same in all parts of a picture, 0 to 1."""
+    amplitudes, top = [], 0
+    for row in np.array_split(pixels, PARTS, axis=0):
+        left = 0
+        for part in np.array_split(row, PARTS, axis=1):
+            amplitudes.append(_component(_weighted(part), vector, (top, left)))
+            left += part.shape[1]
+        top += row.shape[0]
+    parts = np.array(amplitudes)
+    total = len(parts) * (np.abs(parts) ** 2).sum()
+    return float((np.abs(parts.sum(axis=0)) ** 2).sum() / max(total, np.finfo(float).tiny))
+
+
+def _sums(found: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return whole multiples of vectors and of their sums, which the vectors stand for."""
+    numbers = itertools.product(range(-MULTIPLES, MULTIPLES + 1), repeat=len(found))
+    return [
+        (
+            sum(n * y for n, (y, _) in zip(each, found, strict=True)),
+            sum(n * x for n, (_, x) in zip(each, found, strict=True)),
+        )
+        for each in numbers
+    ]
+
+
+def _near(a: tuple[float, float], b: tuple[float, float]) -> bool:
+    return bool(np.hypot(a[0] - b[0], a[1] - b[1]) < NEAR)
