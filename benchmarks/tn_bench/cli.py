@@ -91,6 +91,14 @@ def gatys(
     variation: Annotated[
         float, typer.Option(help="Weight of the total variation: takes away pixel noise.")
     ] = GATYS.variation_weight,
+    pyramid: Annotated[
+        bool,
+        typer.Option(
+            "--pyramid",
+            help="From coarse to fine: optimise at 256 pixels, enlarge, and go on at twice the "
+            "size up to --size.",
+        ),
+    ] = False,
     average: Annotated[
         bool, typer.Option("--average", help="Average pooling in the descriptor, not maximum.")
     ] = False,
@@ -106,6 +114,8 @@ def gatys(
     for name, weight in {"--content-weight": content_weight, "--variation": variation}.items():
         if not 0 <= weight < math.inf:
             raise RequestError(f"{name} {weight} is not a weight: give 0 or a positive number")
+    if pyramid and content:
+        raise RequestError("--pyramid is for textures: leave out --content")
     from tn_runtime.pictures import check_output
 
     check_writable(output, exemplar, *([content] if content else []))
@@ -134,6 +144,7 @@ def gatys(
         None if photo is None else photo.to(target),
         init,
         Settings(steps, seed, content_weight, variation),
+        pyramid=pyramid,
         as_json=json_,
     )
 
@@ -295,29 +306,34 @@ def _optimize(
     init: Init,
     settings: Settings,
     *,
+    pyramid: bool,
     as_json: bool,
 ) -> None:
-    from tn_bench.gatys import stylize, synthesize
+    from tn_bench.gatys import octaves_of, stylize, synthesize, synthesize_in_octaves
     from tn_bench.progress import shown
     from tn_train.interrupt import Interrupted
 
     latest: Result | None = None
     try:
-        with shown(settings.steps) as show:
+        sizes = 1 + octaves_of(exemplar) if pyramid else 1
+        with shown(sizes * settings.steps) as show:
 
             def report(result: "Result") -> None:
                 nonlocal latest
                 latest = result
                 show(result.records[-1])
 
-            if content is None:
+            if pyramid:
+                done = synthesize_in_octaves(descriptor, exemplar, settings, report)
+            elif content is None:
                 done = synthesize(descriptor, exemplar, settings=settings, report=report)
             else:
                 done = stylize(descriptor, exemplar, content, init.value, settings, report)
     except Interrupted as stop:
         if latest:
             _save(output, latest)
-            console.note(f"saved {output} as it was after {len(latest.records)} evaluations")
+            count = latest.records[-1].evaluations
+            console.note(f"saved {output} as it was after {count} evaluations")
         stop.pass_on()
         raise
     _save(output, done)

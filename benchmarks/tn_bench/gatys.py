@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tn_bench.config import GATYS, Settings
@@ -41,6 +42,10 @@ CONTENT_LAYER = "relu4_2"
 """Gatys et al. (2016), section 3; the authors of the paper take it, too."""
 HISTORY = 20
 """Steps that L-BFGS remembers: DeepTextures has m=20."""
+COARSEST = 256
+"""Longest side of the smallest picture from coarse to fine, pixels, about."""
+LEAST, LAST, GAIN = 100, 20, 0.01
+"""A size ends when the last 20 evaluations lower the total by less than 1%, after 100 at least."""
 NOISE = 0.1
 """Standard deviation of the noise to start from, around the exemplar's mean colour."""
 
@@ -57,6 +62,10 @@ class Record:
     """The sum over the style layers, which is what training reports."""
     total: float
     """What is minimised: the weighted content loss, variation and range included."""
+
+
+BEGIN = Record(0, 0.0, 0.0, 0.0)
+"""Stands for what was done before the first evaluation."""
 
 
 @dataclass
@@ -144,6 +153,61 @@ def synthesize(
     return optimize(Objective(descriptor, exemplar, None, settings), start, settings.steps, report)
 
 
+def synthesize_in_octaves(
+    descriptor: Descriptor,
+    exemplar: Tensor,
+    settings: Settings = GATYS,
+    report: Callable[[Result], None] | None = None,
+) -> Result:
+    """Make a texture as large as the exemplar from coarse to fine.
+
+    The exemplar is halved until it has about `COARSEST` pixels. A texture like it is made from
+    noise; enlarged to twice its size it is the start of the next, and so on (Snelgrove 2017,
+    Gonthier et al. 2022). Each size ends after `settings.steps` evaluations, or sooner where more
+    of them bring next to nothing, see `_settled`.
+
+    Args:
+        descriptor: its layers are those of the style loss; on the exemplar's device.
+        exemplar: float32 (1, 3, H, W), RGB in [0, 1].
+        settings: how.
+        report: as for `synthesize`.
+
+    Returns:
+        The last and largest picture. Its records are of its own size; their evaluations and seconds
+        count from the start of the first.
+
+    Raises:
+        TrainingError: the loss is not finite.
+        Interrupted: Ctrl-C was pressed; `report` has seen the last result.
+    """
+    octaves = octaves_of(exemplar)
+    result = Result(exemplar)
+    for octave in reversed(range(octaves + 1)):
+        reduced = F.avg_pool2d(exemplar, 2**octave)
+        sides = reduced.shape[-2:]
+        if octave == octaves:
+            start = noise(reduced, sides, settings.seed)
+        else:
+            start = F.interpolate(result.picture, sides, mode="bicubic")
+        objective = Objective(descriptor, reduced, None, settings)
+        done = result.records[-1] if result.records else BEGIN
+        result = optimize(objective, start, settings.steps, report, done, _settled)
+    return result
+
+
+def octaves_of(exemplar: Tensor) -> int:
+    """Return how often an exemplar is halved from coarse to fine."""
+    return max(0, round(math.log2(max(exemplar.shape[-2:]) / COARSEST)))
+
+
+def _settled(records: list[Record]) -> bool:
+    """Tell whether the last evaluations lowered the total by next to nothing."""
+    if len(records) < LEAST:
+        return False
+    before, now = (min(each.total for each in records[:end]) for end in (-LAST, len(records)))
+    return now > (1 - GAIN) * before
+
+
 def stylize(
     descriptor: Descriptor,
     exemplar: Tensor,
@@ -183,6 +247,8 @@ def optimize(
     start: Tensor,
     steps: int,
     report: Callable[[Result], None] | None = None,
+    done: Record = BEGIN,
+    settled: Callable[[list[Record]], bool] | None = None,
 ) -> Result:
     """Minimise the objective over the pixels by L-BFGS with a strong Wolfe line search.
 
@@ -191,6 +257,8 @@ def optimize(
         start: float32 (1, 3, H, W).
         steps: evaluations at most; it ends sooner where no step lowers the total any more.
         report: as for `synthesize`.
+        done: the last record of what was done before; the records go on from there.
+        settled: tells from the records that more steps are not worth their time.
     """
     picture = start.detach().clone(memory_format=torch.contiguous_format).requires_grad_()
     result = Result(start.clamp(0, 1))
@@ -217,8 +285,9 @@ def optimize(
                 f"the loss is {value} after {len(result.records)} evaluations: "
                 "take smaller weights, or other layers"
             )
-        seconds = time.perf_counter() - begin
-        result.records.append(Record(len(result.records) + 1, seconds, style.item(), value))
+        seconds = done.seconds + time.perf_counter() - begin
+        number = done.evaluations + len(result.records) + 1
+        result.records.append(Record(number, seconds, style.item(), value))
         if value < lowest:
             lowest = value
             result.picture = picture.detach().clamp(0, 1)
@@ -226,7 +295,7 @@ def optimize(
             report(result)
         if interrupted():
             raise Interrupted
-        if len(result.records) == steps:
+        if len(result.records) == steps or (settled and settled(result.records)):
             raise _Enough  # L-BFGS itself looks at the number between line searches only
         detached: Tensor = total.detach()
         return detached

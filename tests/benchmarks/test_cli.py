@@ -51,6 +51,14 @@ def test_gatys(exemplar, tmp_path):
     assert size_of(output) == (40, 37)
 
 
+def test_gatys_from_coarse_to_fine(exemplar, tmp_path):
+    output = tmp_path / "made.png"
+    arguments = ("--pyramid", "--steps", 2, "--size", 64, *LAYERS)
+    done = tn_bench("gatys", exemplar, "-o", output, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert size_of(output) == (64, 60)
+
+
 def test_gatys_with_a_photo_in_json(exemplar, tmp_path):
     output = tmp_path / "made.jpg"
     done = tn_bench(
@@ -108,6 +116,7 @@ def test_quality_for_people(exemplar):
         (("gatys", "{}", "-o", "out.png", "--size", "16"), "at least 32x32"),
         (("gatys", "{}", "-o", "out.png", "--layers", "relu9_1"), "no layer relu9_1"),
         (("gatys", "{}", "-o", "out.png", "--variation", "-1"), "--variation -1.0 is not a weight"),
+        (("gatys", "{0}", "-o", "o.png", "--pyramid", "--content", "{0}"), "--pyramid is for"),
         (("gatys", "{}", "-o", "out.png", "--crop", "9"), "crop '9' is not a region"),
         (("gatys", "{}", "-o", "out.png", "--device", "abacus"), "device 'abacus' is not here"),
         (("gatys", "{}", "-o", "out.png", "--content", "gone.png"), "gone.png cannot be read"),

@@ -6,7 +6,15 @@ from torch import Tensor
 
 from tn_bench import gatys
 from tn_bench.config import Settings
-from tn_bench.gatys import CONTENT_LAYER, Objective, Result, stylize, synthesize
+from tn_bench.gatys import (
+    CONTENT_LAYER,
+    Objective,
+    Record,
+    Result,
+    stylize,
+    synthesize,
+    synthesize_in_octaves,
+)
 from tn_bench.picture import to_tensor
 from tn_runtime.errors import TrainingError
 from tn_train.descriptor import vgg16
@@ -48,6 +56,36 @@ def test_the_picture_is_in_range_and_of_the_size_asked_for(exemplar, made: Resul
     assert 0 <= made.picture.min() <= made.picture.max() <= 1
     wide = synthesize(vgg16(LAYERS), exemplar, (16, 48), Settings(steps=2))
     assert wide.picture.shape == (1, 3, 16, 48)
+
+
+def test_from_coarse_to_fine_each_size_goes_on_from_the_last(exemplar, monkeypatch):
+    monkeypatch.setattr(gatys, "COARSEST", 10)
+    monkeypatch.setattr(gatys, "LEAST", 8)
+    monkeypatch.setattr(gatys, "LAST", 4)
+    sizes: dict[int, tuple[int, ...]] = {}
+    settings = Settings(steps=30)
+
+    def note(result: Result) -> None:
+        sizes[result.records[-1].evaluations] = tuple(result.picture.shape[-2:])
+
+    made = synthesize_in_octaves(vgg16(LAYERS), exemplar, settings, note)
+    assert list(dict.fromkeys(sizes.values())) == [(8, 10), (16, 20), (32, 40)]
+    assert list(sizes) == list(range(1, len(sizes) + 1))
+    assert made.picture.shape == exemplar.shape
+    assert made.records[0].evaluations > 16
+    plain = synthesize(vgg16(LAYERS), exemplar, settings=Settings(steps=len(made.records)))
+    assert made.records[0].loss < plain.records[0].loss
+    assert made.loss < made.records[0].loss
+
+
+def test_a_size_ends_when_nothing_is_gained():
+    def records(*totals: float) -> list[Record]:
+        return [Record(k, float(k), total, total) for k, total in enumerate(totals)]
+
+    falling = [100 * 0.99**k for k in range(120)]
+    assert not gatys._settled(records(*falling))
+    assert not gatys._settled(records(*falling[:80], *[falling[80]] * 19))  # too few
+    assert gatys._settled(records(*falling[:80], *[falling[80]] * 21))
 
 
 def test_the_seed_decides(exemplar, made: Result):
