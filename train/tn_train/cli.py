@@ -70,13 +70,26 @@ def texture(
             "for --preset paper]",
         ),
     ] = None,
+    even_light: Annotated[
+        bool,
+        typer.Option(
+            "--even-light", help="Divide out slow changes of light across the photo first."
+        ),
+    ] = False,
     layers: Annotated[
         str | None, typer.Option(metavar="NAME[=WEIGHT],...", help=_layers_help("texture"))
     ] = None,
     run: PictureOptions,
 ) -> None:
     """Train a texture generator from one picture."""
-    _train(run, layers, exemplars=(exemplar,), preset=preset, size=size)
+    _train(
+        run,
+        layers,
+        exemplars=(exemplar,),
+        preset=preset,
+        size=size,
+        even_light=even_light or None,
+    )
 
 
 @app.command()

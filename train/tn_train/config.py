@@ -113,6 +113,8 @@ class TrainingConfig:
 
     size: int = 256
     """Longest side of the exemplar, pixels; smaller exemplars keep their size."""
+    even_light: bool = False
+    """Divide the slow change of light out of the exemplar; see `light`."""
     coarse: int = 0
     """Longest side of the exemplar, pixels, about, that the preset's own levels learn from; for
     larger ones fine levels are added, see `refinement`. 0: they learn from any size."""

@@ -19,6 +19,7 @@ from tn_train.config import BASE, PRESETS, Budget, Crop, Kind, Preset, TrainingC
 from tn_train.data import SMALLEST, check_depth, read_exemplar
 from tn_train.descriptor import Descriptor, check_layers, stride, vgg16, vgg19
 from tn_train.lattice import find_waves
+from tn_train.light import evened
 from tn_train.photos import Photos, find, listed
 from tn_train.refinement import halved, stages
 
@@ -29,7 +30,15 @@ SHORT = 5.0
 SHORT_SIZE = 512
 """Longest side of the exemplar, pixels."""
 
-TRAINING = ("size", "layers", "weights", "content_weight", "variation_weight", "seed")
+TRAINING = (
+    "size",
+    "even_light",
+    "layers",
+    "weights",
+    "content_weight",
+    "variation_weight",
+    "seed",
+)
 """Options that are fields of a TrainingConfig."""
 
 
@@ -51,6 +60,8 @@ class Options:
     budget: Budget | None = None
     preset: str | None = None
     size: int | None = None
+    even_light: bool | None = None
+    """Of a texture alone."""
     crop: Crop | None = None
     layers: tuple[str, ...] | None = None
     weights: dict[str, float] | None = None
@@ -130,7 +141,7 @@ def _new(options: Options, photos: Photos | None) -> tuple[Checkpoint, tuple[Ten
     layers = _described(training, options.kind)
     check_layers(descriptor, layers)
     _check_weights(training)
-    pixels, exemplars = _read(options, training.size, options.crop)
+    pixels, exemplars = _read(options, training, options.crop)
     _check_styles(exemplars)
     for exemplar in exemplars:
         check_depth(exemplar, stride(descriptor, layers))
@@ -167,7 +178,7 @@ def _preset(options: Options) -> tuple[str, Preset]:
 
 
 def _read(
-    options: Options, size: int, crop: Crop | None
+    options: Options, training: TrainingConfig, crop: Crop | None
 ) -> tuple[tuple[Tensor, ...], tuple[Exemplar, ...]]:
     """Return the pixels of all exemplars and the facts about them."""
     words = _asked(options, "credit", "license")
@@ -176,7 +187,8 @@ def _read(
     for path in options.exemplars:
         known = listed.get(path)
         own = {"credit": known.credit, "license": known.license} if known else words
-        read.append(read_exemplar(path, size=size, crop=crop, **own))
+        picture, facts = read_exemplar(path, size=training.size, crop=crop, **own)
+        read.append((evened(picture) if training.even_light else picture, facts))
     pixels, exemplars = zip(*read, strict=True)
     return pixels, exemplars
 
@@ -232,7 +244,7 @@ def _resumed(options: Options, photos: Photos | None) -> tuple[Checkpoint, tuple
             "photos: give the same folder as --content, or start anew under another name"
         )
     _check_agreement(options, kept)
-    pixels, exemplars = _read(options, kept.training.size, kept.crop)
+    pixels, exemplars = _read(options, kept.training, kept.crop)
     _check_same(options, kept, exemplars)
     words = _asked(options, "credit", "license")
     checkpoint = dataclasses.replace(
@@ -268,6 +280,7 @@ def _check_agreement(options: Options, kept: Checkpoint) -> None:
     pairs = {
         "--preset": (options.preset, kept.preset),
         SIZE_OPTION[options.kind]: (options.size, kept.training.size),
+        "--even-light": (options.even_light, kept.training.even_light),
         "--crop": (options.crop, kept.crop),
         "--layers": (options.layers, kept.training.layers),
         "the weights in --layers": (options.weights, kept.training.weights),

@@ -19,6 +19,7 @@ from tn_train.config import Kind, Stage, budget
 from tn_train.crops import batches
 from tn_train.data import has_transparency
 from tn_train.interrupt import Interrupted
+from tn_train.light import UNEVEN, unevenness
 from tn_train.loop import Event, Run, Task, choose_device, train
 from tn_train.outputs import Outputs
 from tn_train.photos import Photos, held_out
@@ -150,6 +151,11 @@ class Training:
                 )
         if self.plan.photos:
             _note_skipped(self.plan.photos, note)
+        elif (ratio := unevenness(pixels[0])) >= UNEVEN and not checkpoint.steps:
+            note(
+                f"the light on {options.exemplars[0]} changes by a factor of {ratio:.1f} from side "
+                "to side, and will show as blotches: --even-light divides it out"
+            )
         self.device = choose_device(device)
         self.run = Run(checkpoint, self.device)
         self.outputs = Outputs(self.run, [pixels[k] for k in shown(len(pixels))], options.output)
