@@ -49,6 +49,10 @@ class CoreSpec:
     """Name of the noise scheme; empty if there are no inputs `noise_0` ... `noise_{K-1}`."""
     noise_halos: tuple[int, ...]
     """Pixels of each level's noise on each side of the picture, finest level first."""
+    wave_level: int
+    """The finest level with an input `waves_k`; 0 if there are none."""
+    wave_steps: tuple[tuple[int, int], ...]
+    """(y, x) of each wave, see `tn_train.config.Wave`."""
     photo_halo: int
     """Pixels of the input `photo` on each side of the picture; 0 for a texture."""
     exemplars: tuple[Exemplar, ...]
@@ -82,6 +86,8 @@ def export_core(source: Source, size: tuple[int, int], path: str | os.PathLike[s
         stride=config.stride,
         noise=SCHEME if config.noise_channels else "",
         noise_halos=tuple(generator.halos) if config.noise_channels else (),
+        wave_level=config.wave_level if config.waves else 0,
+        wave_steps=tuple((each.y, each.x) for each in config.waves),
         photo_halo=generator.halo if config.content_channels else 0,
         exemplars=source.exemplars,
         producer=f"texture-networks {__version__}",
@@ -101,18 +107,23 @@ def fixed_core(generator: Generator, size: tuple[int, int]) -> ir.Model:
     """Return the network alone for pictures of one size, (height, width).
 
     Inputs, float32: of a generator with noise `noise_0` ... `noise_{K-1}`, finest level first,
-    [1, C, h / 2^k + 2 halo_k, w / 2^k + 2 halo_k], in [0, 1); of a style `photo`
+    [1, C, h / 2^k + 2 halo_k, w / 2^k + 2 halo_k], in [0, 1); of a regular texture also `waves_k`
+    from `wave_level` on, as large, -1 to 1; of a style `photo`
     [1, 3, h + 2 halo, w + 2 halo], RGB in [0, 1], mirrored beyond its edges. Output `image`:
     float32 [1, 3, h, w], RGB, nominally in [0, 1]. Instance norms measure the picture.
     """
     builder = new_builder("core")
     op, config = builder.op, generator.config
     levels: list[ir.Value] = []
+    shapes = generator.input_shapes(1, *size)
     if config.noise_channels:
         levels = [
-            builder.input(f"noise_{k}", FLOAT, [1, channels - config.content_channels, *sides])
-            for k, (_, channels, *sides) in enumerate(generator.input_shapes(1, *size))
+            builder.input(f"noise_{k}", FLOAT, [1, config.noise_channels, *sides])
+            for k, (_, _, *sides) in enumerate(shapes)
         ]
+    for k in range(config.wave_level, config.levels) if config.waves else ():
+        waves = builder.input(f"waves_{k}", FLOAT, [1, 2 * len(config.waves), *shapes[k][2:]])
+        levels[k] = op.Concat(levels[k], waves, axis=1)
     if config.content_channels:
         sides = [side + 2 * generator.halo for side in size]
         photo = builder.input("photo", FLOAT, [1, config.content_channels, *sides])
@@ -161,7 +172,11 @@ def _core_inputs(
     """Return what the core gets for a request to the program whose window starts at a stride."""
     feed: dict[str, npt.NDArray[Any]] = {}
     if generator.config.noise_channels:
-        feed |= {f"noise_{k}": level for k, level in enumerate(noise_pyramid(generator, call))}
+        count = generator.config.noise_channels
+        for k, level in enumerate(noise_pyramid(generator, call)):
+            feed[f"noise_{k}"], waves = level[:, :count], level[:, count:]
+            if waves.size:
+                feed[f"waves_{k}"] = waves
     if generator.config.content_channels:
         photo = torch.from_numpy(inputs["content"]).permute(0, 3, 1, 2).float() / 255
         rows, columns = (torch.arange(-generator.halo, side + generator.halo) for side in call.size)

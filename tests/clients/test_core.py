@@ -152,3 +152,46 @@ def test_the_noise_is_the_same_in_javascript(python, folder):
     for case, values in zip(cases, json.loads(done.stdout), strict=True):
         made = np.array(values, np.float32).reshape(SHAPE)
         np.testing.assert_array_equal(made, python["noise"](*case))
+
+
+STEPS = [(214748365, 8589935), (-27917287, 150323855)]
+WAVES = (1, 4, 10, 14)
+
+
+def documented_waves(python, seed, origin, level):
+    return python["waves"](WAVES, SIZE[level], seed, origin, level, 1, STEPS)
+
+
+WAVE_CASES = [(seed, origin, 3) for seed, origin, level in CASES if level == 3]
+
+
+def test_the_waves_are_the_program_s(python):
+    from tn_export.noise import offsets
+    from tn_train.config import Wave
+    from tn_train.waves import waves
+
+    for seed, origin, level in WAVE_CASES:
+        axes = [
+            np.arange(count, dtype=np.int64) + place // 2**level - 4
+            for count, place in zip(WAVES[2:], origin, strict=True)
+        ]
+        those = [Wave(*each) for each in STEPS]
+        expected = waves(those, level, offsets(np.array([seed]), 2), axes)
+        np.testing.assert_array_equal(documented_waves(python, seed, origin, level), expected)
+
+
+def test_the_waves_are_the_same_in_javascript(python, folder):
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("Node is not installed (https://nodejs.org)")
+    cases = [(WAVES, SIZE[level], *rest, level, 1, STEPS) for *rest, level in WAVE_CASES]
+    script = (
+        'import { waves } from "./noise.mjs";'
+        f"const made = {json.dumps(cases)}.map((each) => Array.from(waves(...each)));"
+        "console.log(JSON.stringify(made));"
+    )
+    command = [node, "--input-type=module", "-e", script]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    for case, values in zip(WAVE_CASES, json.loads(done.stdout), strict=True):
+        made = np.array(values, np.float32).reshape(WAVES)
+        np.testing.assert_array_equal(made, documented_waves(python, *case))

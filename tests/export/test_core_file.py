@@ -8,7 +8,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from tiny import TINY_STYLE, checkpoint_of, untrained
+from tiny import TINY, TINY_STYLE, checkpoint_of, untrained
 from tn_export import core_file
 from tn_export.core_file import export_core
 from tn_export.source import generator_of, read_source
@@ -17,6 +17,7 @@ from tn_runtime.errors import CheckpointError, ModelError, ParityError, RequestE
 from tn_runtime.session import load
 from tn_runtime.spec import METADATA_KEY
 from tn_train.checkpoint import save
+from tn_train.waves import wave
 
 SIZE = (32, 48)
 
@@ -31,9 +32,25 @@ def style_checkpoint(tmp_path_factory):
     return path
 
 
-@pytest.fixture(params=["tiny_checkpoint", "tiny_model", "style_checkpoint", "tiny_instance_model"])
+@pytest.fixture(scope="module")
+def regular_checkpoint(tmp_path_factory):
+    path = tmp_path_factory.mktemp("regular") / "tiny.pt"
+    config = dataclasses.replace(TINY, waves=(wave(0.1, 0.004), wave(-0.013, 0.07)))
+    save(checkpoint_of(untrained(config)), path)
+    return path
+
+
+@pytest.fixture(
+    params=[
+        "tiny_checkpoint",
+        "tiny_model",
+        "regular_checkpoint",
+        "style_checkpoint",
+        "tiny_instance_model",
+    ]
+)
 def path(request):
-    """A texture and two styles, of checkpoints and of model files."""
+    """Two textures and two styles, of checkpoints and of model files."""
     return request.getfixturevalue(request.param)
 
 
