@@ -1,8 +1,12 @@
 """Closed streams change nothing but what is said on them; pictures have theirs to themselves."""
 
 import io
+import signal
+import socket
 import subprocess
 import sys
+import time
+import urllib.request
 
 import numpy as np
 import pytest
@@ -57,6 +61,46 @@ def test_a_closed_stream_is_no_reason_to_fail(folder, closed, arguments):
     if "a.png" in arguments:
         size = (20, 300, 3) if arguments[0] == "texture" else (10, 20, 3)
         assert read(folder / "a.png").srgb().shape == size
+
+
+@pytest.mark.hard
+@pytest.mark.parametrize("closed", CLOSED)
+def test_a_sheet_of_models_needs_no_stream(folder, closed):
+    done = run(folder, closed, "models", "--sheet", "a.png")
+    assert done.returncode == 0, done.stderr
+    assert b"Traceback" not in done.stderr
+    assert read(folder / "a.png").srgb().std() > 5
+
+
+@pytest.mark.hard
+@pytest.mark.parametrize("closed", CLOSED)
+def test_a_server_needs_no_stream(folder, closed):
+    pytest.importorskip("fastapi", reason="the extra serve is not installed")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    words = ("serve", "--port", str(port), "--no-browser", "--provider", "cpu")
+    shell = ["sh", "-c", f'exec "$0" "$@" {closed}', sys.executable, "-c", TN_RUN, *words]
+    with subprocess.Popen(
+        shell, cwd=folder, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        answer = wait_for(f"http://127.0.0.1:{port}/models", process)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert b"citrus" in answer
+    assert process.returncode == 0, errors
+    assert b"Traceback" not in errors
+
+
+def wait_for(address, process):
+    """Return what a server answers once it listens."""
+    for _ in range(600):
+        try:
+            with urllib.request.urlopen(address, timeout=60) as answer:
+                return answer.read()
+        except OSError:
+            assert process.poll() is None
+            time.sleep(0.1)
+    raise TimeoutError(address)
 
 
 @pytest.mark.parametrize("closed", CLOSED)
