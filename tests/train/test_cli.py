@@ -348,6 +348,6 @@ def test_help_is_help_and_not_an_error():
 def test_defaults_are_shown_plainly():
     done = run_tn_train("texture", "--help")
     shown = " ".join(done.stdout.split())
-    for default in ("10", "funnel", "256", "relu1_1,relu2_1,relu3_1,relu4_1", "0", "auto"):
+    for default in ("10", "funnel", "relu1_1,relu2_1,relu3_1,relu4_1", "0", "auto"):
         assert f"[default: {default}]" in shown
     assert "(" not in shown
