@@ -74,7 +74,7 @@ class LatticeLoss(nn.Module):
         super().__init__()
         numbers = itertools.product(range(-HARMONICS, HARMONICS + 1), repeat=len(waves))
         half = [each for each in numbers if each > (0,) * len(waves)]  # the others are conjugates
-        self.numbers = nn.Buffer(torch.tensor(half, dtype=torch.float64))
+        self.numbers = torch.tensor(half, dtype=torch.float64)  # (M, n)
         offsets = torch.zeros(1, len(waves), dtype=torch.float64)
         self.target = nn.Buffer(self._coefficients(exemplar, waves, offsets))
 
@@ -84,27 +84,33 @@ class LatticeLoss(nn.Module):
         Args:
             pictures: float32 (N, 3, H, W).
             waves: those that the pictures were made with.
-            offsets: float64 (N, n), the phase of each wave at the origin, turns.
+            offsets: float64 (N, n), the phase of each wave at the first pixel, turns, on the CPU.
         """
         difference = self._coefficients(pictures, waves, offsets) - self.target
-        return 2 * difference.abs().square().sum(dim=2).mean(dim=(0, 1))
+        return 2 * difference.square().sum(dim=(2, 3)).mean()
 
     def _coefficients(self, pictures: Tensor, waves: tuple[Wave, ...], offsets: Tensor) -> Tensor:
-        """Return complex64 (N, 3, M); edges count less, as a wave does not end there."""
-        bases = []
-        for axis, side in zip("yx", pictures.shape[-2:], strict=True):
-            steps = torch.tensor([getattr(each, axis) for each in waves], dtype=torch.float64)
-            turns = torch.arange(side)[:, None] * steps / HALF_TURN
-            window = torch.hann_window(side + 2, periodic=False)[1:-1].double()
-            turned = turns.to(self.numbers.device) @ self.numbers.T  # (side, M)
-            weights = (window / window.sum()).to(turned.device)[:, None]
-            bases.append(torch.polar(weights.expand_as(turned), -2 * torch.pi * turned))
-        start = -2 * torch.pi * (offsets.to(self.numbers.device) @ self.numbers.T)
-        rows, columns = (basis.to(torch.complex64) for basis in bases)
-        series = torch.einsum("nchw,wm->nchm", pictures.to(torch.complex64), columns)
-        series = torch.einsum("nchm,hm->ncm", series, rows)
-        turn = torch.polar(torch.ones_like(start), start).to(torch.complex64)
-        return series * turn[:, None]
+        """Return the cosine and sine parts, (N, 3, 2, M); edges count less, as no wave ends there.
+
+        Phases are float64, on the CPU, which not every device has; pictures meet them as float32.
+        """
+        steps = torch.tensor([(each.y, each.x) for each in waves], dtype=torch.float64) / HALF_TURN
+        down, across = (
+            torch.arange(side)[:, None] * along @ self.numbers.T
+            for side, along in zip(pictures.shape[-2:], steps.T, strict=True)
+        )
+        turns = offsets @ self.numbers.T  # (N, M)
+        rows, columns = (_faded(each).to(pictures) for each in (turns[:, None] + down, across))
+        along = torch.einsum("nchw,pwm->pnchm", pictures, columns)
+        cosine, sine = (torch.einsum("pnchm,nhm->pncm", along, each) for each in rows)
+        return torch.stack([cosine[0] - sine[1], sine[0] + cosine[1]], dim=2)
+
+
+def _faded(turns: Tensor) -> Tensor:
+    """Return cosine and sine of turns (..., L, M), weighted by a window that sums up to 1."""
+    window = torch.hann_window(turns.shape[-2] + 2, periodic=False, dtype=turns.dtype)[1:-1, None]
+    angles = 2 * torch.pi * turns
+    return torch.stack([angles.cos(), angles.sin()]) * window / window.sum()
 
 
 def _candidates(pixels: Pixels) -> list[tuple[float, float]]:
