@@ -1,6 +1,7 @@
 """The user's own folder of models: where it is, what has a name, and what a model is called."""
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -75,11 +76,17 @@ def test_a_sheet_shows_every_model(folder, tmp_path):
     assert done.returncode == 0, done.stderr
     pixels = read(sheet).srgb()
     height, width = 256 + 8 + 24, 256
-    assert pixels.shape == (2 * height + 8, 2 * width + 8, 3)
-    cells = [pixels[y : y + 256, x : x + 256] for y in (0, height + 8) for x in (0, width + 8)]
-    assert np.array_equal(cells[0], synthesize(load("citrus", "cpu"), (256, 256)))
-    assert np.array_equal(cells[3], contract.expected((256, 256)))
-    assert cells[2].std() > 20  # the photo in the style
+    names = [*shipped(), "gravel"]
+    columns = math.ceil(math.sqrt(len(names)))
+    rows = math.ceil(len(names) / columns)
+    assert pixels.shape == (rows * (height + 8) - 8, columns * (width + 8) - 8, 3)
+    cells = {}
+    for number, name in enumerate(names):
+        y, x = number // columns * (height + 8), number % columns * (width + 8)
+        cells[name] = pixels[y : y + 256, x : x + 256]
+    assert np.array_equal(cells["citrus"], synthesize(load("citrus", "cpu"), (256, 256)))
+    assert np.array_equal(cells["gravel"], contract.expected((256, 256)))
+    assert cells["great_wave"].std() > 20  # the photo in the style
     assert (pixels[256 + 8 : height] < 128).any()  # names
 
 
