@@ -14,6 +14,7 @@ from tn_train.losses import (
     TextureLoss,
     content_loss,
     gram_matrix,
+    grid_penalty,
     normalize_gradient,
     range_penalty,
     tone_loss,
@@ -281,3 +282,18 @@ def test_files_that_are_no_vgg19(tmp_path):
         path.write_bytes(b"not weights" if name.startswith("text") else b"")
         with pytest.raises(RequestError, match=r"not a \.pth or \.safetensors"):
             vgg19(path, ["relu1_1"])
+
+
+def test_a_grid_is_told_from_noise():
+    rng = torch.Generator().manual_seed(0)
+    noise = torch.rand(1, 3, 128, 128, generator=rng)
+    y, x = torch.meshgrid(torch.arange(128), torch.arange(128), indexing="ij")
+    board = 0.1 * ((y + x) % 2)
+    lines = noise * (0.5 + y % 2)  # no change of colour, but of contrast
+    assert grid_penalty(noise) < 0.01
+    assert grid_penalty(torch.full((1, 3, 16, 16), 0.5)) < 0.01
+    assert grid_penalty(noise + board) > 3 * grid_penalty(noise)
+    assert grid_penalty(0.5 + board.expand(1, 3, 128, 128)) > 0.5
+    assert grid_penalty(lines) > 0.1
+    shifted = (noise + board)[..., 1:-1, 1:-1]
+    assert abs(grid_penalty(shifted) / grid_penalty(noise + board) - 1) < 0.1

@@ -12,6 +12,7 @@ StylizationLoss     pictures, photos' features -> {layer: loss}, loss
   content_loss      features, photos' features -> loss
 tone_loss           pictures, photos' tones -> loss
 range_penalty       pictures -> penalty
+grid_penalty        pictures -> penalty
 total_variation     pictures -> penalty
 """
 
@@ -410,6 +411,30 @@ def range_penalty(pictures: Tensor) -> Tensor:
     range, but a file clamps them.
     """
     return (pictures - pictures.clamp(0, 1)).square().mean()
+
+
+def grid_penalty(pictures: Tensor) -> Tensor:
+    """Return how much the finest structure depends on the place of a pixel in blocks of 2x2.
+
+    A departure: a level sees the coarser result as blocks, and fills them with one pattern before
+    it learns to make fine structure of its noise. Neither Gram matrices nor `DetailLoss` mind a
+    grid: they average over all places.
+
+    Args:
+        pictures: float32 (N, 3, H, W), RGB in [0, 1]; H and W are even.
+
+    Returns:
+        The variance of the mean colour over the four places, in the contrast of the finest
+        structure, plus that of its relative energy.
+    """
+    smooth = F.avg_pool2d(F.pad(pictures, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    n, channels, height, width = pictures.shape
+    finest = F.pixel_unshuffle(pictures - smooth, 2).view(n, channels, 4, height // 2, width // 2)
+    mean, energy = finest.mean(dim=(0, 3, 4)), finest.square().mean(dim=(0, 3, 4))
+    of_all = energy.mean(dim=1, keepdim=True)
+    contrast = of_all + 1e-6
+    penalty: Tensor = (mean.square() / contrast + ((energy - of_all) / contrast).square()).mean()
+    return penalty
 
 
 def total_variation(pictures: Tensor) -> Tensor:
