@@ -162,12 +162,15 @@ def loop(
 ) -> None:
     """Make the loop of --drift, and print its line."""
     from tn_runtime.commands.drift_job import DriftJob, run
+    from tn_runtime.pattern import advice
     from tn_runtime.session import load
 
     job = DriftJob(output, size, seed, origin, drift, frames, rate)
     job.check()
     loaded = load(model or DEFAULT_MODEL, provider, threads)
     job.check_model(loaded)
+    if words := advice(loaded.spec, job.period):
+        console.note(words)
     started = time.perf_counter()
     run(job, loaded)
     seconds = time.perf_counter() - started
