@@ -48,7 +48,7 @@ def test_the_plain_export_runs_at_any_size(pair, tmp_path):
     networks.export_plain(tmp_path / "network.pt", tmp_path / "plain.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "plain.onnx")
     plain = networks.Plain(read_source(model).generator).eval()
-    channels = generator.config.input_channels
+    channels = generator.config.input_channels(0)
     for height, width in ((64, 64), (32, 96)):
         z = [torch.rand(1, channels, height >> k, width >> k) for k in range(3)]
         [image] = session.run(None, {f"level_{k}": each.numpy() for k, each in enumerate(z)})

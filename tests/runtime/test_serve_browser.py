@@ -19,6 +19,7 @@ from PIL import Image
 from runtime.picture_files import png_bytes, smooth
 from tn_runtime import load, stylize, synthesize
 from tn_runtime.serve.tiles import tile
+from tn_runtime.session import shipped
 
 uvicorn = pytest.importorskip("uvicorn", reason="the extra serve is not installed")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -268,7 +269,8 @@ def test_drop_a_photo(opened, address):
     pixels = smooth(150, 210)
     drop(page, png_bytes(pixels), "my.photo.png")
     page.wait_for_selector("#save:enabled")
-    model = load("great_wave", "cpu")
+    models = [load(name, "cpu") for name in shipped()]
+    model = next(each for each in models if each.spec.kind == "style")
     painted = painting(page)
     assert_near(painted, stylize(model, pixels), 2 * address.levels)
     slide(page, "#colors", 100)
@@ -282,7 +284,7 @@ def test_drop_a_photo(opened, address):
     slide(page, "#colors", 0)
     with page.expect_download() as download:
         page.locator("#save").click()
-    assert download.value.suggested_filename == "my.photo_great_wave.png"
+    assert download.value.suggested_filename == f"my.photo_{model.spec.name}.png"
     saved = read_png(download.value.path())
     assert np.array_equal(saved, painted)
 

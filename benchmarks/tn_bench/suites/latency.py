@@ -252,7 +252,8 @@ def pytorch(
     def make() -> "torch.Tensor":
         shapes = generator.input_shapes(batch, side, side)
         z = [
-            torch.rand(batch, config.noise_channels, *shape[2:], device=device) for shape in shapes
+            torch.rand(batch, channels - config.content_channels, *sides, device=device)
+            for _, channels, *sides in shapes
         ]
         if config.kind == "style":
             z = with_noise(pyramid(generator, picture.to(device).float() / 255), z)
