@@ -107,6 +107,12 @@ def static_site(folder):
         yield Address(f"http://127.0.0.1:{host.server_port}/", levels=1)
 
 
+LONG = pytest.mark.parametrize(
+    "address", ["server", pytest.param("static", marks=pytest.mark.hard)], indirect=True
+)
+"""Marks a long test: the static page, which has the same script, is left to `make test-hard`."""
+
+
 @pytest.fixture(scope="module", params=["server", "static"])
 def address(request, tmp_path_factory):
     makers = {"server": server, "static": lambda: static_site(tmp_path_factory.mktemp("site"))}
@@ -190,6 +196,7 @@ def drop(page, data, name):
     page.evaluate(DROP, [base64.b64encode(data).decode(), name])
 
 
+@LONG
 def test_pan_and_zoom(opened, address):
     page = opened(place="#citrus/7/0/0/0")
     settle(page)
@@ -222,6 +229,7 @@ def test_pan_and_zoom(opened, address):
     assert page.url.split("#")[1].startswith("citrus/7/")
 
 
+@LONG
 def test_choose_textures_seeds_and_places(opened, address):
     page = opened()
     settle(page)

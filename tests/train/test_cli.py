@@ -53,7 +53,7 @@ def test_a_run_makes_its_files(picture: Path, tmp_path: Path):
     assert len(list(tmp_path.iterdir())) == 4  # and the exemplar
 
 
-@pytest.mark.parametrize("threads", ["1", "2"])
+@pytest.mark.parametrize("threads", [pytest.param("1", marks=pytest.mark.hard), "2"])
 def test_the_same_seed_steps_and_threads_give_the_same_model(
     picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: str
 ):
