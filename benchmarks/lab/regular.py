@@ -28,7 +28,7 @@ from tn_train.refinement import halved
 from tn_train.waves import HALF_TURN
 
 SIDE = 512
-"""Of the pictures that are drawn, pixels."""
+"""Side of the pictures that are drawn, pixels."""
 NOISE = 0.03
 """Standard deviation of the noise on them."""
 COARSE = 256

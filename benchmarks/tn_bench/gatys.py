@@ -35,6 +35,7 @@ from tn_train.losses import (
     range_penalty,
     total_variation,
 )
+from tn_train.refinement import halved
 
 Init = Literal["noise", "content"]
 
@@ -183,7 +184,7 @@ def synthesize_in_octaves(
     octaves = octaves_of(exemplar)
     result = Result(exemplar)
     for octave in reversed(range(octaves + 1)):
-        reduced = F.avg_pool2d(exemplar, 2**octave)
+        reduced = halved(exemplar, octave)
         sides = reduced.shape[-2:]
         if octave == octaves:
             start = noise(reduced, sides, settings.seed)

@@ -1,4 +1,4 @@
-"""What a period of the plane does to a regular pattern: it is stretched until it fits."""
+"""A period of the plane stretches a regular pattern until it fits: how far, and what fits."""
 
 import math
 

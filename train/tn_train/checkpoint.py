@@ -181,6 +181,7 @@ def _check(checkpoint: Checkpoint) -> None:
         "config.noise_channels": config.noise_channels >= (0 if config.kind == "style" else 1),
         "config.styles": config.styles >= 1 and (config.norm == "instance" or config.styles == 1),
         "config.slope": 0 <= config.slope < 1,
+        "config.wave_level": config.wave_level >= 1,
         "config.fine": 0 <= config.fine < config.levels and config.fine <= octaves[0],
         "training.size": training.size >= 1,
         "training.coarse": training.coarse >= 0,

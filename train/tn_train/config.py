@@ -63,8 +63,8 @@ class GeneratorConfig:
         return "style" if self.content_channels else "texture"
 
     waves: tuple[Wave, ...] = ()
-    """Of a regular texture; each gives two channels of input, after those of the noise. See
-    `waves`."""
+    """The waves of a regular texture. Each gives two channels of input, after those of the noise;
+    see `waves`."""
     wave_level: int = 1
     """The finest level that takes the waves, as all coarser ones do. Their pixels are of the level
     before it."""

@@ -34,11 +34,11 @@ CANDIDATES = 8
 MOST = 2
 """Waves at most: two span all that repeats."""
 PRECISION = 1e-5
-"""Of a wave vector, cycles per pixel."""
+"""Precision of a wave vector, cycles per pixel."""
 HARMONICS = 4
-"""Of each wave, and of their sums, up to so many times."""
+"""The highest harmonic of each wave that is compared."""
 MULTIPLES = 10
-"""Of waves that are known, and of their sums: peaks there are no new waves."""
+"""Peaks at multiples of known waves, up to this one, and at sums of them are no new waves."""
 NEAR = 0.004
 """Cycles per pixel, between vectors that are taken for the same: one cycle in 256 pixels."""
 
@@ -62,7 +62,7 @@ def find_waves(exemplar: Tensor) -> tuple[Wave, ...]:
 
 
 class LatticeLoss(nn.Module):
-    """How far the mean colours at each phase of the waves are from the exemplar's.
+    """The difference of the mean colours at each phase of the waves from the exemplar's.
 
     They are compared as coefficients of a Fourier series: the mean of colour * exp(-i (n a + m b))
     over the picture, of the phases a and b of two waves; n and m go up to `HARMONICS`. The loss is

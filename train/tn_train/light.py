@@ -20,7 +20,7 @@ UNEVEN = 1.3
 EXPLAINED = 0.5
 """Least share of the surface in the variance of the blocks: what is no slow change is texture."""
 WEIGHTS = (0.2126, 0.7152, 0.0722)
-"""Of linear R, G and B in the luminance (ITU-R BT.709)."""
+"""Weights of linear R, G and B in the luminance (ITU-R BT.709)."""
 
 
 def unevenness(exemplar: Tensor) -> float:

@@ -20,10 +20,10 @@ LARGEST = 512
 """Side of the sample for evaluation, pixels; twice the exemplar's where that is less. The loss of
 smaller samples rose in runs whose pictures became better (benchmarks/lab/recipe.md)."""
 GRID_WEIGHT = 2000.0
-"""Of the penalty on grids: with it pebbles of 300 steps at 512 px have a fifth of the grid, and a
-lower loss (0.094 in place of 0.117); 100 takes away a third (benchmarks/lab/fullres.md)."""
+"""Weight of the penalty on grids. With it pebbles of 300 steps at 512 px have a fifth of the grid,
+and a lower loss (0.094 in place of 0.117); 100 takes away a third (benchmarks/lab/fullres.md)."""
 LATTICE_WEIGHT = 1e5
-"""Of the loss of a lattice: as strong as the tie of fine levels."""
+"""Weight of the loss of a lattice: as strong as the tie of fine levels."""
 CONTRAST = 0.05
 """Least contrast of a sample, relative to the exemplar's: with less it is called flat."""
 
