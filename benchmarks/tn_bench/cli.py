@@ -242,6 +242,14 @@ def run_(
             help="Measure this model and its exemplar, not the shipped ones; may be repeated.",
         ),
     ] = None,
+    pictures: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder of the shipped models' exemplars that are not in the package; "
+            "train/zoo.toml says where they come from.",
+        ),
+    ] = None,
 ) -> None:
     """Measure speed, memory and quality against Gatys et al. and PyTorch.
 
@@ -250,13 +258,23 @@ def run_(
     names = tuple(suites or NAMES)
     if unknown := [name for name in names if name not in NAMES]:
         raise RequestError(f"there is no suite {unknown[0]!r}; choose from {', '.join(NAMES)}")
+    if subjects and pictures:
+        raise RequestError("--pictures is for the shipped models: leave it out beside --subject")
+    if pictures and not pictures.is_dir():
+        raise RequestError(f"{pictures} is no folder: --pictures names the one with exemplars")
     target = _device(device)
     from tn_bench import running
     from tn_bench.progress import steps as shown
     from tn_bench.subjects import Subject, bundled
     from tn_bench.suites.case import Bench
 
-    chosen = [Subject.parse(each) for each in subjects] if subjects else bundled()
+    if subjects:
+        chosen = [Subject.parse(each) for each in subjects]
+    else:
+        chosen, missing = bundled(pictures)
+        if missing:
+            lacking = ", ".join(f"{model} ({exemplar})" for model, exemplar in missing.items())
+            console.note(f"left out, as the exemplar is not here (--pictures): {lacking}")
     if len({subject.name for subject in chosen}) < len(chosen):
         raise RequestError("two of the models have the same name; measure them in two runs")
     output.mkdir(parents=True, exist_ok=True)

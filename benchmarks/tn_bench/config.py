@@ -40,15 +40,16 @@ class Extent:
     gatys_sizes: tuple[int, ...]
     gatys_steps: int
     """Evaluations of loss and gradient."""
-    gatys_textures: int
-    """Textures to compare, the first of the subjects; every style is compared."""
+    gatys_models: int
+    """Textures to compare, and styles: the first of the subjects."""
     seeds: int
     """Fresh samples of a generator whose loss is measured."""
     judged: int
     """Samples that the measures of quality look at."""
 
     latency_sizes: tuple[int, ...]
-    latency_textures: int
+    latency_models: int
+    """Textures to time, and styles: the first of the subjects. Others of a kind take as long."""
     batches: tuple[int, ...]
     variants: tuple[str, ...]
     """Ways to run one network; see `suites.latency`."""
@@ -73,11 +74,11 @@ FULL = Extent(
     rounds=3,
     gatys_sizes=(256, 512),
     gatys_steps=300,
-    gatys_textures=2,
+    gatys_models=2,
     seeds=8,
     judged=4,
     latency_sizes=(256, 512, 1024, 2048),
-    latency_textures=1,
+    latency_models=1,
     batches=(1, 8),
     variants=("program", "plain", "eager", "channels_last", "compile"),
     one_thread=True,
@@ -94,11 +95,11 @@ QUICK = Extent(
     rounds=1,
     gatys_sizes=(256,),
     gatys_steps=60,
-    gatys_textures=1,
+    gatys_models=1,
     seeds=8,
     judged=2,
     latency_sizes=(256, 1024),
-    latency_textures=1,
+    latency_models=1,
     batches=(1,),
     variants=("program", "plain", "eager", "channels_last"),
     one_thread=False,

@@ -65,7 +65,7 @@ def measure(
         FULL,
         rounds=rounds,
         latency_sizes=sizes,
-        latency_textures=1,
+        latency_models=1,
         batches=(1,),
         variants=VARIANTS,
         one_thread=False,

@@ -8,19 +8,14 @@ from typing import TYPE_CHECKING, Any, Self
 from tn_runtime.errors import RequestError
 from tn_runtime.session import find, load, shipped
 from tn_runtime.spec import ModelSpec
-from tn_train import photos
+from tn_train import collection, photos
 from tn_train.config import Crop, TrainingConfig
 
 if TYPE_CHECKING:  # torch takes seconds to import, and processes that time others do without
     from torch import Tensor
 
-TRAIN = Path(photos.__file__).parent / "data"
-BUNDLED = {
-    "dead_leaves": TRAIN / "dead_leaves.jpg",
-    "citrus": TRAIN / "photos" / "citrus.jpg",
-    "great_wave": Path(__file__).parent / "data" / "great_wave.jpg",
-}
-"""Shipped models and their exemplars."""
+PACKAGED = (*collection.PACKAGED, Path(__file__).parent / "data")
+"""Folders of the package that hold exemplars."""
 
 
 @dataclass(frozen=True)
@@ -97,10 +92,32 @@ class Subject:
         return pixels
 
 
-def bundled() -> list[Subject]:
-    """Return the shipped models with their exemplars."""
-    models = shipped()
-    return [Subject.of(models[name], exemplar) for name, exemplar in BUNDLED.items()]
+def bundled(folder: Path | None) -> tuple[list[Subject], dict[str, str]]:
+    """Return the shipped models whose exemplars are at hand.
+
+    Args:
+        folder: holds exemplars that the package does not.
+
+    Returns:
+        Models with their exemplars, those with packaged ones first; and of the other models the
+        name with that of the exemplar.
+    """
+    found: list[Subject] = []
+    missing: dict[str, str] = {}
+    for name, path in shipped().items():
+        spec = load(path, provider="cpu").spec
+        wanted = spec.exemplars[0]
+        places = [place / wanted.name for place in (*PACKAGED, *([folder] if folder else []))]
+        same = [place for place in places if _is(place, wanted.sha256)]
+        if same:
+            found.append(Subject(path, spec, same[0]))
+        else:
+            missing[name] = wanted.name
+    return sorted(found, key=lambda each: each.exemplar.parent not in PACKAGED), missing
+
+
+def _is(path: Path, sha256: str) -> bool:
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256
 
 
 def held_out() -> list[Path]:

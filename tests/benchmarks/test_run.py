@@ -1,18 +1,19 @@
 """A run of all suites on tiny networks, and the report of it, by the command line."""
 
 import dataclasses
-import json
+import shutil
 import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tn_bench import cli, config
+from tn_bench import cli, config, subjects
 from tn_bench.results import load
-from tn_bench.subjects import bundled
+from tn_bench.subjects import PACKAGED, bundled
 from tn_bench.suites import NAMES
 from tn_runtime import providers
+from tn_runtime.session import shipped
 
 TINY = dataclasses.replace(
     config.QUICK,
@@ -147,14 +148,35 @@ def test_cuda_that_is_not_here_is_refused(tn_bench, tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_shipped_models_have_their_exemplars():
-    """And the great wave is the very file that its model was trained on."""
-    subjects = {subject.name: subject for subject in bundled()}
-    assert set(subjects) == {"dead_leaves", "citrus", "great_wave"}
-    import hashlib
+def test_shipped_models_are_measured_with_the_very_pictures_they_were_trained_on(tmp_path):
+    found, missing = bundled(None)
+    assert [subject.name for subject in found] == ["dead_leaves", "great_wave"]
+    assert set(missing) == set(shipped()) - {"dead_leaves", "great_wave"}
+    picture = tmp_path / missing["moss"]
+    picture.write_bytes(b"another picture of that name")
+    assert bundled(tmp_path) == (found, missing)
 
-    for name in ("dead_leaves", "great_wave"):
-        subject = subjects[name]
-        found = hashlib.sha256(subject.exemplar.read_bytes()).hexdigest()
-        assert found == subject.spec.exemplars[0].sha256
-    assert json.loads(json.dumps(subjects["citrus"].digest)).count("=") == 1
+
+def test_exemplars_that_the_package_lacks_come_from_a_folder(tmp_path, monkeypatch):
+    """Packaged ones come first, so that every run compares the same models with Gatys."""
+    monkeypatch.setattr(subjects, "PACKAGED", subjects.PACKAGED[-1:])
+    for path in (PACKAGED[0] / "dead_leaves.jpg", PACKAGED[1] / "cat.jpg"):
+        shutil.copy(path, tmp_path)
+    assert [subject.name for subject in bundled(None)[0]] == ["great_wave"]
+    found, missing = bundled(tmp_path)
+    assert [subject.name for subject in found] == ["great_wave", "dead_leaves"]
+    assert found[1].exemplar == tmp_path / "dead_leaves.jpg"
+    assert "dead_leaves" not in missing
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--pictures", "nowhere"], "nowhere is no folder: "),
+        (["--pictures", ".", "--subject", "a.onnx=a.jpg"], "leave it out beside --subject"),
+    ],
+)
+def test_a_folder_of_exemplars_that_cannot_be(arguments, said, tn_bench, tmp_path, capsys):
+    assert tn_bench("run", *arguments, "-o", tmp_path / "out") == 2
+    assert said in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -63,6 +63,10 @@ class Bench:
         """The models of styles."""
         return [each for each in self.subjects if each.kind == "style"]
 
+    def first(self, count: int) -> list[Subject]:
+        """Return the first models of each kind."""
+        return [*self.textures[:count], *self.styles[:count]]
+
     @property
     def thread_counts(self) -> list[int]:
         """One thread, where that is asked for, and all; on a GPU they do not matter."""

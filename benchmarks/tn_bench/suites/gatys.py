@@ -70,7 +70,7 @@ class Way:
 def cases(bench: Bench) -> Iterator[Case]:
     """Return the cases: each is a subject at a size."""
     extent = bench.extent
-    for subject in [*bench.textures[: extent.gatys_textures], *bench.styles]:
+    for subject in bench.first(extent.gatys_models):
         for size in extent.gatys_sizes:
             cost = 15 + EVALUATION * (size / 256) ** 2 * (extent.gatys_steps + 20)
             yield Case(f"{subject.name}, {size} px", cost, partial(_compare, bench, subject, size))

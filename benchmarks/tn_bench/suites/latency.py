@@ -79,7 +79,7 @@ def cases(bench: Bench) -> Iterator[Case]:
     """Return the cases."""
     extent = bench.extent
     yield Case("matrix product", 4, partial(_matrix_product, bench))
-    for subject in [*bench.textures[: extent.latency_textures], *bench.styles]:
+    for subject in bench.first(extent.latency_models):
         yield Case(f"{subject.name}, network", 8, partial(_network, bench, subject))
         batches = extent.batches if subject.kind == "texture" else (1,)
         for size, batch in itertools.product(extent.latency_sizes, batches):

@@ -39,7 +39,7 @@ MEASURED = 8
 
 def cases(bench: Bench) -> Iterator[Case]:
     """Return the cases: one texture and one style."""
-    for subject in (*bench.textures[:1], *bench.styles[:1]):
+    for subject in bench.first(1):
         cost = 60 * bench.extent.minutes + 20
         yield Case(subject.name, cost, partial(_train, bench, subject))
 
