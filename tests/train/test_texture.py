@@ -1,16 +1,22 @@
 """What a texture generator is measured by."""
 
+import dataclasses
+
 import pytest
 import torch
 from torch import Tensor
 
+from tiny import TINY, untrained
 from tn_train import texture
 from tn_train.checkpoint import Checkpoint
+from tn_train.config import Stage, TrainingConfig
 from tn_train.descriptor import vgg16
 from tn_train.evaluation import contrast
 from tn_train.generator import Generator
 from tn_train.loop import Moment
+from tn_train.refinement import with_fine_level
 from tn_train.texture import TextureTask
+from tn_train.waves import wave
 
 
 def test_a_flat_sample_is_noticed(fresh: Checkpoint, task: TextureTask):
@@ -79,3 +85,31 @@ def test_evaluation_forbids_tf32_and_leaves_the_setting_alone(fresh: Checkpoint,
     task.evaluate(Watched(fresh.config))
     assert set(seen) == {"ieee"}
     assert convolutions.fp32_precision == before
+
+
+@pytest.mark.parametrize(
+    ("weight", "term"),
+    [("GRID_WEIGHT", "grid"), ("LATTICE_WEIGHT", "lattice"), ("TIE_WEIGHT", "tie")],
+)
+def test_what_the_objective_has_beside_the_style_losses(
+    weight: str, term: str, exemplar: Tensor, monkeypatch: pytest.MonkeyPatch
+):
+    """The penalty of grids always; the pattern's loss with waves; the tie at a fine level."""
+    waves = (wave(0.0, 0.125),) if term == "lattice" else ()
+    coarse = untrained(dataclasses.replace(TINY, waves=waves))
+    generator = with_fine_level(coarse) if term == "tie" else coarse
+    stages = (Stage(0.5, 32, 1, octave=1), Stage(0.5, 64, 1))
+    training = TrainingConfig(size=48, stages=stages, layers=("relu1_1",))
+    task = TextureTask(vgg16(training.layers), exemplar, training)
+
+    def objective() -> float:
+        rng, moment = torch.Generator().manual_seed(0), Moment(0, 0.75)
+        return task.losses(generator.eval(), rng, moment).objective.item()
+
+    found = []
+    for value in (0.0, 1e6, 2e6):
+        monkeypatch.setattr(texture, weight, value)
+        found.append(objective())
+    none, once, twice = found
+    assert once > none + 1
+    assert twice - none == pytest.approx(2 * (once - none), rel=1e-3)

@@ -121,11 +121,11 @@ class TextureTask:
         with exact_convolutions():
             side = self.training.stages[-1].sample  # the exemplar may be too small for statistics
             batches = (
-                self._draw(generator, 1, side, side, rng).pyramid
+                self._here(draw(generator, 1, side, side, rng)).pyramid
                 for _ in range(CALIBRATION_BATCHES)
             )
             calibrate(generator, batches)
-            pictures = generator(*self._draw(generator, 1, height, width, rng).pyramid)
+            pictures = generator(*self._here(draw(generator, 1, height, width, rng)).pyramid)
             losses = compared.exact(pictures) | compared.exact_octaves(pictures)
         layers = {name: loss.item() for name, loss in losses.items()}
         pictures = pictures.clamp(0, 1)
@@ -161,18 +161,11 @@ class TextureTask:
         return self.lattice
 
     def _batch(self, generator: Generator, rng: torch.Generator, stage: Stage) -> Sample:
-        return self._draw(generator, stage.batch, stage.sample, stage.sample, rng, JITTER)
+        side = stage.sample
+        return self._here(draw(generator, stage.batch, side, side, rng, jitter=JITTER))
 
-    def _draw(
-        self,
-        generator: Generator,
-        batch: int,
-        height: int,
-        width: int,
-        rng: torch.Generator,
-        jitter: float = 0.0,
-    ) -> Sample:
-        sample = draw(generator, batch, height, width, rng, jitter=jitter)
+    def _here(self, sample: Sample) -> Sample:
+        """Return a sample on the device of training."""
         pyramid = [
             level.to(self.device, memory_format=torch.channels_last) for level in sample.pyramid
         ]
