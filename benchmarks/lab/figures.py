@@ -1,4 +1,4 @@
-"""Put the figures of a run into the README, between its two marks.
+"""Put the verdict and the figures of a run into the README, between its two marks.
 
 python benchmarks/lab/figures.py benchmarks/results README.md
 """
@@ -10,6 +10,7 @@ import typer
 from tn_bench.machine import describe
 from tn_bench.report.glance import table
 from tn_bench.report.page import markdown_table, notices
+from tn_bench.report.verdict import claims
 from tn_bench.results import load
 from tn_runtime.console import run
 from tn_runtime.errors import RequestError
@@ -33,9 +34,15 @@ def put(folder: Path, readme: Path) -> None:
         f"On {describe(results.machine)}; `{results.command}`, commit {results.commit}.",
         *notices(results),
     ]
-    block = "\n\n".join([BEGIN, " ".join(words), markdown_table(table(results)), END])
+    verdict = [f"- **{each.title}: {each.figure}.** {_sentence(each.text)}" for each in claims(results)]
+    figures = markdown_table(table(results))
+    block = "\n\n".join([BEGIN, "\n".join(verdict), " ".join(words), figures, END])
     with atomic(readme) as temporary:
         temporary.write_text(before + block + after, encoding="utf-8")
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 if __name__ == "__main__":
