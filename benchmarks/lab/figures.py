@@ -34,7 +34,9 @@ def put(folder: Path, readme: Path) -> None:
         f"On {describe(results.machine)}; `{results.command}`, commit {results.commit}.",
         *notices(results),
     ]
-    verdict = [f"- **{each.title}: {each.figure}.** {_sentence(each.text)}" for each in claims(results)]
+    verdict = [
+        f"- **{each.title}: {each.figure}.** {_sentence(each.text)}" for each in claims(results)
+    ]
     figures = markdown_table(table(results))
     block = "\n\n".join([BEGIN, "\n".join(verdict), " ".join(words), figures, END])
     with atomic(readme) as temporary:

@@ -102,18 +102,22 @@ def findings(results: Results) -> Iterator[str]:
     """Yield what the figures say."""
     found = comparisons(results)
     for figure, under in ((OWN, "their own loss"), (ALL, "the loss of all octaves")):
-        ahead = [each.name for each in found if _tone(each, figure) == "good"]
-        behind = [each.name for each in found if _tone(each, figure) == "bad"]
+        ahead = [each for each in found if _tone(each, figure) == "good"]
+        behind = [each for each in found if _tone(each, figure) == "bad"]
         if behind:
-            yield f"Under {under}, Gatys' pictures end nearer than the generator's: {_all(behind)}."
+            where = _where(behind, found)
+            yield f"Under {under}, Gatys' pictures end nearer than the generator's: {where}."
         if ahead:
-            yield f"Under {under}, the generator's pictures are nearer: {_all(ahead)}."
-    if late := [each.name for each in found if not each.crossing(OWN).reached]:
-        yield f"Gatys has not come to the generator's loss in the time measured: {_all(late)}."
+            yield f"Under {under}, the generator's pictures are nearer: {_where(ahead, found)}."
+    if late := [each for each in found if not each.crossing(OWN).reached]:
+        where = _where(late, found)
+        yield f"Gatys has not come to the generator's loss in the time measured: {where}."
 
 
-def _all(names: list[str]) -> str:
-    return words.joined(names).replace(" px and", " px, and")
+def _where(some: list[Comparison], found: list[Comparison]) -> str:
+    if len(some) == len(found) > 1:
+        return f"all {len(found)} comparisons"
+    return words.joined([each.name for each in some]).replace(" px and", " px, and")
 
 
 def tables(results: Results) -> Iterator[Table]:

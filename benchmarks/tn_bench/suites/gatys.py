@@ -228,10 +228,11 @@ def judge(
     from tn_bench.picture import to_pixels
 
     found = _losses(subject, photo, size, samples, way)
-    shown = {"exemplar": to_pixels(subject.pixels()[0])}
+    exemplar = to_pixels(subject.pixels()[0])
     if photo is None:
-        return found | _measures(subject, samples[:judged], way.pictures[-1]), shown
-    shown["photo"] = to_pixels(photo_pixels(photo, size)[0])
+        measured = _measures(subject, samples[:judged], way.pictures[-1])
+        return found | measured, {"exemplar": exemplar[:size, :size]}
+    shown = {"exemplar": exemplar, "photo": to_pixels(photo_pixels(photo, size)[0])}
     return found | _scores(subject, photo, size, [samples[0], way.pictures[-1]]), shown
 
 

@@ -43,7 +43,7 @@ def _texture(bench: Bench, subject: Subject) -> Found:
 def measure_texture(
     subject: Subject, side: int, gatys: Path | None, device: Device
 ) -> tuple[dict[str, Pixels], list[Measurement]]:
-    """Return exemplar and samples by name, and what the measures say about them."""
+    """Return samples and as much of the exemplar, by name, and what the measures say about them."""
     from tn_bench.measures.quality import SUMMARY, measure
     from tn_bench.picture import to_pixels
     from tn_runtime import load, synthesize
@@ -65,7 +65,7 @@ def measure_texture(
     for name, value in quality.diversity.items():
         found.append(measurement(f"diversity in {name}", "", [value], side="generator", **facts))
     shown = {f"sample {number}": sample for number, sample in enumerate(samples, start=1)}
-    return {"exemplar": exemplar} | shown, found
+    return {"exemplar": exemplar[:side, :side]} | shown, found
 
 
 def _style(bench: Bench, subject: Subject) -> Found:
