@@ -8,14 +8,18 @@ from tn_bench.report.view import Cell, Plot, Table, Tone
 from tn_bench.results import Measurement, Results
 
 SIDES = ("floor", "gatys", "generator")
+PARTS = ("score", "hand", "tones", "contrast")
 
 
 def _found(results: Results, kind: str) -> dict[str, list[Measurement]]:
-    """Return the measurements of each model."""
+    """Return the measurements of each model.
+
+    The seam is left out: the samples are windows, and none was asked to repeat.
+    """
     models: dict[str, list[Measurement]] = {}
     for outcome in results.of("quality"):
         for each in outcome.measurements:
-            if each.facts["kind"] == kind:
+            if each.facts["kind"] == kind and each.figure != "seam":
                 models.setdefault(str(each.facts["model"]), []).append(each)
     return models
 
@@ -55,24 +59,20 @@ def tables(results: Results) -> Iterator[Table]:
             for name in dict.fromkeys(each.figure for each in found if "diversity" in each.figure)
         ]
         yield Table(f"{model}: smaller is nearer", ("", "floor", "Gatys", "generator"), rows)
-    for model, found in _found(results, "style").items():
-        photos = list(dict.fromkeys(str(each.facts["photo"]) for each in found))
+    if styles := _found(results, "style"):
         yield Table(
-            f"{model}: the score and its parts, 0 to 1, larger is better",
-            ("", *photos),
+            "Styles: the score and its parts, 0 to 1, larger is better",
+            ("", *PARTS),
             [
-                (
-                    Cell(name),
-                    *(
-                        words.middle(
-                            [v for m in found if m.has(name, {"photo": photo}) for v in m.values]
-                        )
-                        for photo in photos
-                    ),
-                )
-                for name in dict.fromkeys(each.figure for each in found)
+                (Cell(f"{model}, {photo}"), *(_part(found, name, photo) for name in PARTS))
+                for model, found in styles.items()
+                for photo in dict.fromkeys(str(each.facts["photo"]) for each in found)
             ],
         )
+
+
+def _part(found: list[Measurement], name: str, photo: str) -> Cell:
+    return words.middle([v for m in found if m.has(name, {"photo": photo}) for v in m.values])
 
 
 def _values(found: list[Measurement], name: str, side: str) -> list[float]:
