@@ -104,6 +104,24 @@ def test_a_better_generator_is_said_to_be_better(folder, tmp_path):
     assert "not reached" in summary
 
 
+def test_a_finding_about_all_comparisons_names_none(folder, tmp_path):
+    _, summary, _ = written([folder(more=[gatys(0.1)])], tmp_path)
+    assert "Under their own loss, Gatys' pictures end nearer than the generator's: all 2" in summary
+
+
+def test_the_seam_of_windows_is_not_shown(folder, tmp_path):
+    figures = [
+        measurement(name, "", [value], side=side, **TEXTURE)
+        for name in ("repetition", "seam")
+        for side, value in (("floor", 0.2), ("generator", 0.1))
+    ]
+    more = [Outcome("quality", "moss", 1.0, 0.0, tuple(figures))]
+    _, summary, _ = written([folder(more=more, planned={"quality": 1})], tmp_path)
+    assert "moss: 1 of 1 measures are at or below their floor" in summary
+    assert "| repetition |" in summary
+    assert "| seam |" not in summary
+
+
 def test_what_is_missing_is_said_and_never_a_zero(folder, tmp_path):
     more = [
         Outcome("parity", "moss, CUDA", 0.0, 0.0, skipped="no GPU <here>"),
