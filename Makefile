@@ -68,7 +68,7 @@ bench: $(READY)
 	$(BIN)/tn-bench report bench -o bench/report.html
 
 # The full run over all shipped models, from a clean tree, into what is committed: benchmarks/results and the figures in the README.
-# Two and a half hours of two idle cores. PICTURES is the folder of the pictures that no package has; train/zoo.toml lists them.
+# Two hours and a quarter on two idle cores. PICTURES is the folder of the pictures that no package has; train/zoo.toml lists them.
 results: $(READY)
 	$(BIN)/tn-bench run -o full --pictures $(PICTURES)
 	rm -rf benchmarks/results

@@ -19,7 +19,7 @@ HOW = (
     "`tn_bench.measures.stylization`, from 0 to 1, on packaged photos that were not trained on; "
     "larger is better. What the measures mean, and how far they agree with the eye, is in "
     "benchmarks/lab/measures.md and benchmarks/lab/style_measures.md. No measure replaces looking: "
-    "the samples stand below."
+    "the page shows the samples."
 )
 SEEDS = 2
 """Samples of a texture; with them there is a measure of diversity."""
@@ -43,7 +43,10 @@ def _texture(bench: Bench, subject: Subject) -> Found:
 def measure_texture(
     subject: Subject, side: int, gatys: Path | None, device: Device
 ) -> tuple[dict[str, Pixels], list[Measurement]]:
-    """Return samples and as much of the exemplar, by name, and what the measures say about them."""
+    """Return pictures by name, and what the measures say about the samples.
+
+    The pictures are the samples, and a part of the exemplar that is as large as a sample.
+    """
     from tn_bench.measures.quality import SUMMARY, measure
     from tn_bench.picture import to_pixels
     from tn_runtime import load, synthesize
