@@ -8,14 +8,14 @@ else
 BIN := $(VENV)/bin
 endif
 READY := $(VENV)/.ready
-LEAVES := train/tn_train/data/dead_leaves.jpg
+BRICKS := docs/bricks.jpg
 PHOTO := train/tn_train/data/photos/coffee.jpg
 
 .PHONY: demo site test test-hard test-lowest test-clients bench results check format docs dist clean
 
-demo: demo/leaves.onnx demo/coffee.jpg
-	$(BIN)/tn-run texture demo/leaves.onnx -o demo/tile.png --size 1024 --tileable
-	$(BIN)/tn-run texture demo/leaves.onnx -o demo/window.png --size 1024x512 --origin=-1000000,12345
+demo: demo/bricks.onnx demo/coffee.jpg
+	$(BIN)/tn-run texture demo/bricks.onnx -o demo/tile.png --size 1024 --tileable
+	$(BIN)/tn-run texture demo/bricks.onnx -o demo/window.png --size 1024x512 --origin=-1000000,12345
 	@echo "Look at demo/coffee.jpg, a photo painted like Hokusai's wave, at demo/tile.png, which repeats"
 	@echo "seamlessly, and at demo/window.png."
 
@@ -23,16 +23,16 @@ demo/coffee.jpg: | $(READY)
 	mkdir -p demo
 	$(BIN)/tn-run style great_wave $(PHOTO) -o demo/coffee.jpg
 
-demo/leaves.onnx: demo/leaves.trained
-	$(BIN)/tn-export demo/leaves.pt -o demo/leaves.onnx
+demo/bricks.onnx: demo/bricks.trained
+	$(BIN)/tn-export demo/bricks.pt -o demo/bricks.onnx
 
-# An interrupted training leaves a leaves.pt and no mark; it goes on.
-demo/leaves.trained: | $(READY)
+# An interrupted training leaves a bricks.pt and no mark; it goes on.
+demo/bricks.trained: | $(READY)
 	mkdir -p demo
-	$(BIN)/tn-train texture $(LEAVES) -o demo/leaves.pt --minutes 3 \
-		--credit "Yinan Chen, Sven Andreas Belting" --license CC0-1.0 \
-		$(if $(wildcard demo/leaves.pt),--resume)
-	touch demo/leaves.trained
+	$(BIN)/tn-train texture $(BRICKS) -o demo/bricks.pt --minutes 3 \
+		--credit "Ron Kapaun, 3TD Studios" --license CC0-1.0 \
+		$(if $(wildcard demo/bricks.pt),--resume)
+	touch demo/bricks.trained
 
 # The page of tn-run serve as a folder for any static host, in build/site: the models run in the browser.
 site: $(READY) site/node_modules/.package-lock.json
