@@ -99,13 +99,17 @@ def style(
     paintings: Annotated[
         list[Path],
         typer.Argument(
-            metavar="PAINTING...", help="The picture whose style to learn; of several, each style."
+            metavar="PAINTING...",
+            help="The picture whose style is learned. Several pictures make one model with "
+            "several styles.",
         ),
     ],
     content: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Photos to practise on, in this folder and below. [default: ten]"
+            metavar="DIR",
+            help="Photos to practise on, in this folder and below. "
+            "[default: the ten photos of the package]",
         ),
     ] = None,
     start: Annotated[
@@ -119,8 +123,8 @@ def style(
         int | None,
         typer.Option(
             min=1,
-            help="Longest side of the painting in training, pixels: larger, larger strokes. "
-            f"{default(first('style').size)}",
+            help="Longest side of the painting in training, in pixels. A larger size gives larger "
+            f"strokes. {default(first('style').size)}",
         ),
     ] = None,
     layers: Annotated[
@@ -129,7 +133,8 @@ def style(
     content_weight: Annotated[
         float | None,
         typer.Option(
-            help=f"How much of the photo must be left. {default(first('style').content_weight)}"
+            help="Weight of the content loss. A larger one keeps more of the photo. "
+            f"{default(first('style').content_weight)}"
         ),
     ] = None,
     variation_weight: Annotated[
@@ -178,7 +183,10 @@ def base(
     ] = None,
     run: RunOptions,
 ) -> None:
-    """Train a base on many paintings, for hours; new styles can start from it."""
+    """Train one model on many paintings; `tn-train style --from` can start from it.
+
+    Many paintings need hours: give --minutes.
+    """
     with busy("loading PyTorch ..."):
         from tn_train.collection import read_collection
         from tn_train.plan import Options
@@ -207,7 +215,9 @@ def zoo(
             metavar="DIR", help="Folder of the pictures in LIST that are not in the package."
         ),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    device: Annotated[
+        str, typer.Option(help="Device to train on: auto, cpu, cuda, cuda:1 or mps.")
+    ] = "auto",
     ray: RayOption = None,
 ) -> None:
     """Train all models of a list; what is done is skipped.

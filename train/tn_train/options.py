@@ -29,10 +29,14 @@ class RunOptions:
 
     output: Annotated[Path, typer.Option("--output", "-o", help="The checkpoint, NAME.pt.")]
     minutes: Annotated[
-        float | None, typer.Option(help=f"Train so long in all. {default(Budget().minutes)}")
+        float | None,
+        typer.Option(
+            help="Minutes of training in all; with --resume what was trained before counts. "
+            f"{default(Budget().minutes)}"
+        ),
     ] = None
     steps: Annotated[
-        int | None, typer.Option(min=1, help="Train so many steps in all instead.")
+        int | None, typer.Option(min=1, help="Steps of training in all, in place of --minutes.")
     ] = None
     seed: Annotated[
         int | None,
@@ -43,11 +47,15 @@ class RunOptions:
             f"give the same model on one machine's CPU. {default(TrainingConfig().seed)}",
         ),
     ] = None
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto"
+    device: Annotated[
+        str, typer.Option(help="Device to train on: auto, cpu, cuda, cuda:1 or mps.")
+    ] = "auto"
     compile_: Annotated[
-        bool, typer.Option("--compile", help="Compile with torch.compile first.")
+        bool, typer.Option("--compile", help="Compile the steps first: minutes at the start.")
     ] = False
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with NAME.pt.")] = False
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the training of NAME.pt.")] = (
+        False
+    )
 
 
 @dataclass(frozen=True)
@@ -59,7 +67,7 @@ class PictureOptions(RunOptions):
     ] = None
     vgg19: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Describe by this VGG-19 of torchvision's, not VGG-16."),
+        typer.Option(metavar="FILE", help="Weights of torchvision's VGG-19, in place of VGG-16."),
     ] = None
     credit: Annotated[
         str | None, typer.Option(help="Who made the picture learned from; kept in the model.")

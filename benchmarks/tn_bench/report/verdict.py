@@ -84,8 +84,8 @@ def _memory(found: list[gatys.Comparison], results: Results) -> Iterator[Claim]:
         yield Claim(
             "Memory",
             words.size(ours_),
-            f"the generator's process takes {words.size(ours_)} at most, that of Gatys' "
-            f"optimisation {words.size(theirs_)}.",
+            f"in these comparisons the generator's process takes {words.size(ours_)} at most, "
+            f"that of Gatys' optimisation {words.size(theirs_)}.",
             "good" if ours_ < theirs_ else "bad",
         )
     else:

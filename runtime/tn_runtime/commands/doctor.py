@@ -54,7 +54,7 @@ def doctor(
 ) -> None:
     """Run a model's self-test on each execution provider; say which ones work, and why not.
 
-    The exit code is 1 if the model does not pass on the CPU.
+    With MODEL, the exit code is 1 if the model does not pass on the CPU.
     """
     facts = examine(model)
     if json_:

@@ -14,7 +14,7 @@ ProviderOption = Annotated[
     typer.Option("--provider", help="Device; auto takes CUDA where it works, and else the CPU."),
 ]
 ThreadsOption = Annotated[
-    int | None, typer.Option("--threads", help="CPU threads; the pixels do not depend on them.")
+    int | None, typer.Option("--threads", help="CPU threads. The pixels do not depend on them.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 RayOption = Annotated[

@@ -47,7 +47,8 @@ def style(
         str | None,
         typer.Option(
             metavar="A=0.7,B=0.3",
-            help="Styles of a model with several, and their shares; A alone paints in A. "
+            help="Styles to mix and their shares, in a model with several styles. A alone "
+            "uses only that style. "
             "[default: the first style]",
             show_default=False,
         ),
@@ -69,7 +70,7 @@ def style(
         float, typer.Option(help="0 keeps the photo, 1 is the full painting.")
     ] = 1.0,
     keep_colors: Annotated[
-        bool, typer.Option("--keep-colors", help="Keep the photo's colours, change its luma.")
+        bool, typer.Option("--keep-colors", help="Keep the photo's colours, change its brightness.")
     ] = False,
     stroke_scale: Annotated[
         float, typer.Option(help="0.25 to 8: above 1 for broader strokes, below for finer ones.")
@@ -78,15 +79,21 @@ def style(
         int | None, typer.Option(help="Reduce larger photos to this longest side, pixels.")
     ] = None,
     max_pixels: Annotated[
-        str | None, typer.Option(help="Read photos and masks up to this size, as in 400MP.")
+        str | None,
+        typer.Option(help="Largest photo or mask that is read, as in 400MP. [default: 179MP]"),
     ] = None,
     format_: Annotated[
         FormatChoice | None,
         typer.Option(
-            "--format", help="Format of all outputs; default: that of each photo, or PNG."
+            "--format",
+            help="Format of the pictures in the output folder. "
+            "[default: that of each photo, or PNG]",
+            show_default=False,
         ),
     ] = None,
-    quality: Annotated[int | None, typer.Option(help="Quality of JPEG and WebP, 1 to 100.")] = None,
+    quality: Annotated[
+        int | None, typer.Option(help="Quality of JPEG and WebP, 1 to 100. [default: 95]")
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Make again what is in the output folder.")
     ] = False,

@@ -55,13 +55,18 @@ def texture(
         bool, typer.Option("--sheet", help="Put the pictures of all seeds on one contact sheet.")
     ] = False,
     tileable: Annotated[
-        bool, typer.Option("--tileable", help="Make opposite edges match in both directions.")
+        bool,
+        typer.Option(
+            "--tileable",
+            help="Make opposite edges match in both directions. Both sides must be multiples of "
+            "the model's stride (`tn-run info` shows it).",
+        ),
     ] = False,
     tileable_x: Annotated[
-        bool, typer.Option("--tileable-x", help="Make the left and right edges match.")
+        bool, typer.Option("--tileable-x", help="The same, for the left and right edges only.")
     ] = False,
     tileable_y: Annotated[
-        bool, typer.Option("--tileable-y", help="Make the top and bottom edges match.")
+        bool, typer.Option("--tileable-y", help="The same, for the top and bottom edges only.")
     ] = False,
     origin: Annotated[
         str, typer.Option(metavar="X,Y", help="Position of the picture on the endless plane.")

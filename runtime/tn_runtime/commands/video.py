@@ -47,7 +47,10 @@ def video(
     ] = None,
     crf: Annotated[
         int | None,
-        typer.Option(help="Constant rate factor: 0, best, to 63. [default: of the codec]"),
+        typer.Option(
+            help="Constant rate factor: 0 is the best quality, 63 the worst. "
+            "[default: of the codec]"
+        ),
     ] = None,
     start: Annotated[str, typer.Option(help="Where to begin: seconds, or [H:]MM:SS.")] = "0",
     end: Annotated[str | None, typer.Option(help="Where to end: seconds, or [H:]MM:SS.")] = None,
@@ -62,7 +65,8 @@ def video(
         str | None,
         typer.Option(
             metavar="A=0.7,B=0.3",
-            help="Styles of a model with several, and their shares; A alone paints in A. "
+            help="Styles to mix and their shares, in a model with several styles. A alone "
+            "uses only that style. "
             "[default: the first style]",
             show_default=False,
         ),
@@ -72,7 +76,7 @@ def video(
         float, typer.Option(help="0 keeps the video, 1 is the full painting.")
     ] = 1.0,
     keep_colors: Annotated[
-        bool, typer.Option("--keep-colors", help="Keep the video's colours, change its luma.")
+        bool, typer.Option("--keep-colors", help="Keep the video's colours, change its brightness.")
     ] = False,
     stroke_scale: Annotated[
         float, typer.Option(help="0.25 to 8: above 1 for broader strokes, below for finer ones.")
