@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image
 
 from tn_export.model import export
@@ -24,7 +25,14 @@ from tn_train.generator import Generator
 from tn_train.interrupt import Interrupted
 from tn_train.loop import Event, Run, train
 from tn_train.plan import Options, plan
-from tn_train.refinement import beginning, stages, whole, with_fine_level
+from tn_train.refinement import (
+    TIE_SCALE,
+    beginning,
+    stages,
+    tie_loss,
+    whole,
+    with_fine_level,
+)
 from tn_train.sampling import draw
 from tn_train.texture import TextureTask
 from train.conftest import LAYERS
@@ -154,6 +162,20 @@ def test_the_coarse_picture_is_the_one_that_the_coarser_generator_makes(
         pictures, beside = generator.eval().refined(z)
         assert torch.equal(pictures, generator(*z))
         assert torch.allclose(beside, coarse.eval()(*own), atol=1e-5)
+
+
+def test_a_fine_level_is_free_within_the_blocks_that_are_tied():
+    side = TIE_SCALE
+    coarse = 0.8 * torch.rand(1, 3, 4 * side, 2 * side, generator=torch.Generator().manual_seed(0))
+    enlarged = F.interpolate(coarse, scale_factor=2, mode="nearest")
+    pixels = F.pixel_unshuffle(enlarged, side)  # the pixels of a block are channels
+    order = torch.randperm(side * side, generator=torch.Generator().manual_seed(1))
+    n, _, h, w = pixels.shape
+    mixed = pixels.view(n, 3, side * side, h, w)[:, :, order].reshape(pixels.shape)
+    other = F.pixel_shuffle(mixed, side)
+    assert (other - enlarged).abs().mean() > 0.1
+    assert tie_loss(other, coarse).item() == pytest.approx(0, abs=1e-12)
+    assert tie_loss(other + 0.1, coarse).item() == pytest.approx(0.01, rel=1e-4)
 
 
 def test_a_fine_level_is_trained_alone(generator: Generator):

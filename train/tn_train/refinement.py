@@ -7,7 +7,7 @@ stages           which octave of the exemplar a run learns from, and when
 beginning        the network that a run begins with
 with_fine_level  a trained generator -> one with a level more, which alone is trained
 halved           an exemplar -> the same, halved a few times
-tie_loss         how far pictures are from those of the coarser levels
+tie_loss         how far pictures are from those of the coarser levels, seen from afar
 whole            a generator with fine levels -> the same as one network
 
 All coarser levels are fixed, their BatchNorm statistics, too. They are cheap: a step costs about as
@@ -33,8 +33,12 @@ SAMPLE, BATCH = 256, 1
 MOST = 4
 """Fine levels at most: the stride of a fifth would be larger than a window."""
 TIE_WEIGHT = 1e5
-"""Of the tie to the coarser picture. The descriptor's normalised gradients have together an L1 norm
-of about 4e4 at the pixels of a window of 256 px; so has the tie where pictures differ by 0.3."""
+"""Weight of the tie to the coarser picture. The descriptor's normalised gradients have together an
+L1 norm of about 4e4 at the pixels of a window of 256 px; so has the tie where pictures differ by
+0.3."""
+TIE_SCALE = 8
+"""Side of the blocks, pixels, whose mean colour is tied. Blocks of 2 leave a fine level only what
+is zero on average under each coarse pixel: a halftone (benchmarks/lab/fullres.md)."""
 
 
 def stages(training: TrainingConfig, exemplar: Exemplar, least: int) -> tuple[Stage, ...]:
@@ -90,13 +94,14 @@ def halved(exemplar: Tensor, octave: int) -> Tensor:
 
 
 def tie_loss(pictures: Tensor, coarse: Tensor) -> Tensor:
-    """Return mean((P - C)^2) of pictures reduced to half, P, and the coarser ones, C.
+    """Return mean((P - C)^2) of the block means of pictures, P, and of the coarser ones, C.
 
     Args:
-        pictures: float32 (N, 3, H, W).
+        pictures: float32 (N, 3, H, W); H and W are multiples of TIE_SCALE.
         coarse: float32 (N, 3, H / 2, W / 2), of the same place; what is beyond [0, 1] is no aim.
     """
-    return F.mse_loss(F.avg_pool2d(pictures, 2), coarse.clamp(0, 1))
+    means = F.avg_pool2d(pictures, TIE_SCALE)
+    return F.mse_loss(means, F.avg_pool2d(coarse.clamp(0, 1), TIE_SCALE // 2))
 
 
 def whole(generator: Generator) -> Generator:
