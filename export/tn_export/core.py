@@ -223,7 +223,7 @@ class _Nodes:
     def generator(self, network: Generator, levels: Sequence[ir.Value]) -> ir.Value:
         x = self.add(network.coarsest, levels[-1])
         for level in reversed(range(network.config.levels - 1)):
-            x = self.upsampled(x)
+            x = self.upsampled(x, smooth=level < network.config.smooth)
             if crop := network.crops[level]:
                 x = self.op.Slice(x, [crop] * 2, [-crop] * 2, [2, 3])
             join, branch = network.joins[level], network.branches[level]
@@ -231,15 +231,13 @@ class _Nodes:
             x = self.join(join, x, self.add(branch, levels[level]))
         return self.add(network.to_rgb, x)
 
-    def upsampled(self, x: ir.Value) -> ir.Value:
-        return self.op.Resize(  # type: ignore[no-any-return]  # OpBuilder is untyped
-            x,
-            None,
-            [1.0, 1.0, 2.0, 2.0],
-            mode="nearest",
-            coordinate_transformation_mode="asymmetric",
-            nearest_mode="floor",
-        )
+    def upsampled(self, x: ir.Value, *, smooth: bool) -> ir.Value:
+        if smooth:
+            how = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
+        else:
+            how = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric"}
+            how["nearest_mode"] = "floor"
+        return self.op.Resize(x, None, [1.0, 1.0, 2.0, 2.0], **how)  # type: ignore[no-any-return]  # OpBuilder is untyped
 
     def join(self, join: Join, coarse: ir.Value, branch: ir.Value) -> ir.Value:
         coarse, branch = self.add(join.coarse_norm, coarse), self.add(join.branch_norm, branch)

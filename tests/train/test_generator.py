@@ -38,13 +38,22 @@ def circular(generator: Generator, tori: list[Tensor]) -> Tensor:
     x = circular_block(generator.coarsest, tori[-1])
     for level in reversed(range(generator.config.levels - 1)):
         join, branch = generator.joins[level], generator.branches[level]
-        x = join.coarse_norm(F.interpolate(x, scale_factor=2, mode="nearest"))
+        if level < generator.config.smooth:
+            x = F.interpolate(
+                F.pad(x, (1, 1, 1, 1), mode="circular"), scale_factor=2, mode="bilinear"
+            )
+            x = x[..., 2:-2, 2:-2]
+        else:
+            x = F.interpolate(x, scale_factor=2, mode="nearest")
+        x = join.coarse_norm(x)
         y = join.branch_norm(circular_block(branch, tori[level]))
         x = circular_block(join.block, torch.cat([x, y], dim=1))
     return generator.to_rgb(x)
 
 
-@pytest.mark.parametrize("config", [GeneratorConfig(), GeneratorConfig(widths=K6)])
+@pytest.mark.parametrize(
+    "config", [GeneratorConfig(), GeneratorConfig(widths=K6), GeneratorConfig(widths=K6, smooth=2)]
+)
 @pytest.mark.parametrize("blocks", [(1, 1), (2, 3), (4, 2)])
 def test_wrapped_noise_equals_circular_convolution(config: GeneratorConfig, blocks):
     torch.manual_seed(0)

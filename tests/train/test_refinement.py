@@ -123,7 +123,7 @@ def test_a_run_begins_with_the_presets_network():
     preset = PRESETS["texture"]["funnel"]
     found = stages(FUNNEL, Exemplar("a.png", "", 1024, 1024), 32)
     widths = (16, 16, *preset.generator.widths)
-    full = dataclasses.replace(preset.generator, widths=widths, wave_level=3)
+    full = dataclasses.replace(preset.generator, widths=widths, smooth=2, wave_level=3)
     training = dataclasses.replace(FUNNEL, stages=found)
     assert beginning(full, training) == preset.generator
 
@@ -216,7 +216,7 @@ def test_the_pictures_of_a_run_grow(undisturbed):
     ]  # fmt: skip
     checkpoint = run.checkpoint()
     assert checkpoint.config.fine == 2
-    config = GeneratorConfig(widths=(4, 4, 8, 8), branch=4, wave_level=3)
+    config = GeneratorConfig(widths=(4, 4, 8, 8), branch=4, smooth=2, wave_level=3)
     assert checkpoint.generator().config == config
 
 

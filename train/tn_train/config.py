@@ -56,6 +56,8 @@ class GeneratorConfig:
     fine: int = 0
     """Levels that were added to a trained network, one at a time, while it is trained; all but the
     finest are fixed. See `refinement`."""
+    smooth: int = 0
+    """Finest levels that interpolate the coarser result linearly; all others repeat its pixels."""
 
     @property
     def kind(self) -> Kind:

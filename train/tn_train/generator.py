@@ -76,7 +76,7 @@ class Generator(nn.Module):
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
         self.config = config
-        self.halos, self.crops = halos(config.levels)
+        self.halos, self.crops = halos(config.levels, config.smooth)
         widths, channels = config.widths, [*map(config.input_channels, range(config.levels))]
         *finer, coarsest = self.halos
         self.branches = nn.ModuleList(
@@ -140,7 +140,7 @@ class Generator(nn.Module):
         """
         condition = Condition(None)
         x = self._features(pyramid[1:], condition, finest=1)
-        margin = BLOCK_MARGIN // 2
+        margin = (BLOCK_MARGIN + self.crops[0]) // 2
         coarse = self.coarse_to_rgb(x[..., margin:-margin, margin:-margin])
         return self.to_rgb(self._joined(x, 0, pyramid[0], condition)), coarse
 
@@ -153,7 +153,8 @@ class Generator(nn.Module):
 
     def _joined(self, x: Tensor, level: int, z: Tensor, condition: Condition) -> Tensor:
         """Return what a level makes of the coarser result and its own input."""
-        x = F.interpolate(x, scale_factor=2, mode="nearest")
+        mode = "bilinear" if level < self.config.smooth else "nearest"
+        x = F.interpolate(x, scale_factor=2, mode=mode)
         if crop := self.crops[level]:
             x = x[..., crop:-crop, crop:-crop]
         return self.joins[level](x, self.branches[level](z, condition), condition)  # type: ignore[no-any-return]
@@ -196,18 +197,19 @@ def _activation(config: GeneratorConfig) -> nn.Module:
     return nn.LeakyReLU(config.slope, inplace=True) if config.slope else nn.ReLU(inplace=True)
 
 
-def halos(levels: int) -> tuple[list[int], list[int]]:
+def halos(levels: int, smooth: int = 0) -> tuple[list[int], list[int]]:
     """Return the noise halo of each level and the crop after each upsampling, finest level first.
 
     From fine to coarse: a block needs its output plus 2 pixels; the coarser result under it needs
-    half of that, rounded up, and what rounding added is cropped. K = 5: [4, 5, 6, 6, 4].
+    half of that, rounded up, and what rounding added is cropped. K = 5: [4, 5, 6, 6, 4]. The
+    finest `smooth` levels need one pixel more, because linear interpolation looks further.
     """
     noise, crops = [], []
     margin = 0  # beyond the window, in pixels of this level, of the level's result
-    for _ in range(levels - 1):
+    for level in range(levels - 1):
         joined = margin + BLOCK_MARGIN
         noise.append(joined + BLOCK_MARGIN)
-        margin = (joined + 1) // 2
+        margin = (joined + 1 + (level < smooth)) // 2
         crops.append(2 * margin - joined)
     noise.append(margin + BLOCK_MARGIN)
     return noise, crops

@@ -67,7 +67,8 @@ def beginning(config: GeneratorConfig, training: TrainingConfig) -> GeneratorCon
     """Return what a run begins with that ends with such a network, as one."""
     octave = training.stages[0].octave
     widths, wave_level = config.widths[octave:], config.wave_level - octave
-    return dataclasses.replace(config, widths=widths, wave_level=wave_level)
+    smooth = max(config.smooth - octave, 0)
+    return dataclasses.replace(config, widths=widths, smooth=smooth, wave_level=wave_level)
 
 
 def with_fine_level(coarse: Generator) -> Generator:
@@ -75,7 +76,10 @@ def with_fine_level(coarse: Generator) -> Generator:
     config = coarse.config
     widths = (config.branch, *config.widths)
     fine, wave_level = config.fine + 1, config.wave_level + 1
-    finer = dataclasses.replace(config, widths=widths, fine=fine, wave_level=wave_level)
+    smooth = config.smooth + 1
+    finer = dataclasses.replace(
+        config, widths=widths, fine=fine, smooth=smooth, wave_level=wave_level
+    )
     generator = Generator(finer)
     pairs = (
         (generator.coarsest, coarse.coarsest),
