@@ -22,6 +22,13 @@ from tn_train.generator import Generator, Join
 from tn_train.norm import EPS, InstanceNorm
 
 FLOAT = ir.DataType.FLOAT
+REPEATED = {
+    "mode": "nearest",
+    "coordinate_transformation_mode": "asymmetric",
+    "nearest_mode": "floor",
+}
+LINEAR = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
+"""Attributes of Resize that repeat pixels, and that interpolate linearly."""
 
 Norm = Callable[[InstanceNorm, ir.Value], ir.Value]
 """Adds the nodes of a norm, and returns its result."""
@@ -232,11 +239,7 @@ class _Nodes:
         return self.add(network.to_rgb, x)
 
     def upsampled(self, x: ir.Value, *, smooth: bool) -> ir.Value:
-        if smooth:
-            how = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
-        else:
-            how = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric"}
-            how["nearest_mode"] = "floor"
+        how = LINEAR if smooth else REPEATED
         return self.op.Resize(x, None, [1.0, 1.0, 2.0, 2.0], **how)  # type: ignore[no-any-return]  # OpBuilder is untyped
 
     def join(self, join: Join, coarse: ir.Value, branch: ir.Value) -> ir.Value:

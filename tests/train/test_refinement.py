@@ -25,14 +25,7 @@ from tn_train.generator import Generator
 from tn_train.interrupt import Interrupted
 from tn_train.loop import Event, Run, train
 from tn_train.plan import Options, plan
-from tn_train.refinement import (
-    TIE_SCALE,
-    beginning,
-    stages,
-    tie_loss,
-    whole,
-    with_fine_level,
-)
+from tn_train.refinement import TIE_SCALE, beginning, stages, tie_loss, whole, with_fine_level
 from tn_train.sampling import draw
 from tn_train.texture import TextureTask
 from train.conftest import LAYERS

@@ -48,8 +48,7 @@ def style(
         typer.Option(
             metavar="A=0.7,B=0.3",
             help="Styles to mix and their shares, in a model with several styles. A alone "
-            "uses only that style. "
-            "[default: the first style]",
+            "uses only that style. [default: the first style]",
             show_default=False,
         ),
     ] = None,

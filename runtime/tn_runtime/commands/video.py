@@ -66,8 +66,7 @@ def video(
         typer.Option(
             metavar="A=0.7,B=0.3",
             help="Styles to mix and their shares, in a model with several styles. A alone "
-            "uses only that style. "
-            "[default: the first style]",
+            "uses only that style. [default: the first style]",
             show_default=False,
         ),
     ] = None,
