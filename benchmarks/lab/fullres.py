@@ -7,6 +7,7 @@ python benchmarks/lab/fullres.py sheet OUT.png EXEMPLAR PICTURE...
 All pictures have the exemplar's scale. It is reduced to 1024 pixels, as by default in training.
 """
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,7 @@ import torch.nn.functional as F
 import typer
 from torch import Tensor
 
-from tn_bench.measures.quality import measure
+from tn_bench.measures.quality import Settings, measure
 from tn_bench.picture import enlarged, to_pixels, to_tensor
 from tn_runtime.console import result, run
 from tn_runtime.pictures import Rows, read, save, side_by_side
@@ -46,13 +47,17 @@ def enlarge(picture: Path, output: Path, by: Annotated[int, typer.Option(min=2)]
 
 @app.command()
 def table(exemplar: Path, pictures: list[Path]) -> None:
-    """Print measures of pictures at each octave; the floor is between halves of the exemplar."""
+    """Print measures of pictures at each octave; the floor is between halves of the exemplar.
+
+    An octave at which the exemplar is too small to be measured is left out.
+    """
     original = _exemplar(exemplar)
     shown = [to_tensor(read(each).srgb())[None] for each in pictures]
     heads = " | ".join(each.stem for each in pictures)
     result(f"| {exemplar.stem} | at | floor | {heads} |")
     result("|---" * (3 + len(pictures)) + "|")
-    for octave in range(OCTAVES):
+    octaves = int(math.log2(min(original.shape[-2:]) / Settings().smallest)) + 1
+    for octave in range(min(OCTAVES, octaves)):
         reduced = [to_pixels(F.avg_pool2d(each, 2**octave)[0]) for each in (original, *shown)]
         rows = {row.name: row for row in measure(reduced[0], reduced[1:]).rows}
         for name, measured in MEASURES.items():

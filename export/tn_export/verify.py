@@ -20,8 +20,10 @@ from tn_train.norm import Condition
 from tn_train.pyramid import pyramid, with_noise
 from tn_train.waves import waves
 
-MAX_FLOAT_ERROR = 1e-4
-"""Tolerance for the float core, for colours in [0, 1]."""
+MAX_FLOAT_ERROR = 1e-3
+"""Tolerance for the float core, for colours in [0, 1]: a quarter of a level. Exemplars with large
+structures make networks that amplify rounding: from such a one in float64, PyTorch's float32
+differs by up to 1e-4, ONNX Runtime's by 4e-5."""
 MAX_PIXEL_ERROR = 1
 """In levels of 255: a float on the edge between two levels may fall to either side."""
 
@@ -196,7 +198,7 @@ def prove(generator: Generator, core: bytes, program: bytes, report: Report = qu
         report: takes the number of windows that are proven, and of all.
 
     Raises:
-        ParityError: a float differs by more than 1e-4, a pixel by more than one level, or a
+        ParityError: a float differs by more than 1e-3, a pixel by more than one level, or a
             measured statistic by more than a hundredth.
     """
     calls = calls_of(generator)
