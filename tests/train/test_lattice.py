@@ -68,6 +68,15 @@ def test_courses_alone_have_one_wave():
     assert x == pytest.approx(0, abs=0.1)
 
 
+def test_ornaments_that_alternate_have_the_waves_that_tell_them_apart():
+    """Large and small ones in turns, row by row: the strongest waves take them for the same."""
+    y, x = torch.meshgrid(torch.arange(256.0), torch.arange(256.0), indexing="ij")
+    down, across = 2 * math.pi * y / 32, 2 * math.pi * x / 16
+    rhombs = down.cos() * across.cos() + 0.4 * down.cos() + 0.3 * across.cos()
+    found = cycles(find_waves((0.5 + 0.2 * rhombs).expand(1, 3, 256, 256)), 256)
+    assert sorted(found) == [pytest.approx((0, 16), abs=0.1), pytest.approx((8, 0), abs=0.1)]
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_stones_have_no_waves(seed):
     assert find_waves(stones(seed=seed)) == ()

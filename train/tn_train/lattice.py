@@ -7,7 +7,10 @@ A Gram matrix forgets where things are, and a descriptor sees 100 pixels: course
 The mean colour at each phase of the waves is a statistic of any range.
 """
 
+import functools
 import itertools
+import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +21,9 @@ from tn_train.config import Wave
 from tn_train.waves import HALF_TURN, wave
 
 Pixels = npt.NDArray[np.float64]
+
+Vector = tuple[float, float]
+"""A wave's (y, x), cycles per pixel."""
 
 FEWEST_PERIODS = 3.5
 """In the exemplar's shorter side; fewer are no evidence."""
@@ -44,21 +50,31 @@ NEAR = 0.004
 
 
 def find_waves(exemplar: Tensor) -> tuple[Wave, ...]:
-    """Return the waves of a regular exemplar, the strongest first; none of an irregular one.
+    """Return the waves of a regular exemplar; none of an irregular one.
+
+    They are the peaks of its spectrum of which the others are sums: the pair that explains most of
+    their power, or one peak that explains as much; of several such pairs the one of the longest
+    periods. The two strongest peaks would not do: those of ornaments in alternate rows do not tell
+    one row from the next.
 
     Args:
         exemplar: float32 (1, 3, H, W), RGB.
     """
     pixels = exemplar[0].permute(1, 2, 0).double().cpu().numpy()
-    found: list[tuple[float, float]] = []
-    for candidate in _candidates(pixels):
-        vector = _refined(pixels, *candidate)
-        new = not any(_near(vector, sum_) for sum_ in _sums(found))
-        if new and _coherence(pixels, vector) >= COHERENCE:
-            found.append(vector)
-        if len(found) == MOST:
-            break
-    return tuple(wave(*vector) for vector in found)
+    refined = [_refined(pixels, *candidate) for candidate in _candidates(pixels)]
+    peaks = [each for each in refined if _coherence(pixels, each) >= COHERENCE]
+    weighted = _weighted(pixels)
+    powers = [_power(weighted, each) for each in peaks]
+
+    def merit(basis: tuple[Vector, ...]) -> tuple[float, int, float]:
+        sums = _sums(basis)
+        explained = (any(_near(peak, each) for each in sums) for peak in peaks)
+        power = sum(itertools.compress(powers, explained))
+        return power, -len(basis), -sum(math.hypot(*vector) for vector in basis)
+
+    counts = range(1, MOST + 1)
+    bases = (basis for count in counts for basis in itertools.combinations(peaks, count))
+    return tuple(wave(*vector) for vector in max(bases, key=merit, default=()))
 
 
 class LatticeLoss(nn.Module):
@@ -113,7 +129,7 @@ def _faded(turns: Tensor) -> Tensor:
     return torch.stack([angles.cos(), angles.sin()]) * window / window.sum()
 
 
-def _candidates(pixels: Pixels) -> list[tuple[float, float]]:
+def _candidates(pixels: Pixels) -> list[Vector]:
     """Return the peaks of the power spectrum that are strong enough, cycles per pixel."""
     sides = pixels.shape[:2]
     weighted = _weighted(pixels)
@@ -144,7 +160,7 @@ def _weighted(pixels: Pixels) -> Pixels:
 
 
 def _component(
-    weighted: Pixels, vector: tuple[float, float], corner: tuple[int, int]
+    weighted: Pixels, vector: Vector, corner: tuple[int, int]
 ) -> npt.NDArray[np.complex128]:
     """Return the complex amplitude of a wave in each colour, of a part at that corner."""
     rows, columns = (
@@ -156,12 +172,14 @@ def _component(
     return amplitude
 
 
-def _refined(pixels: Pixels, y: float, x: float) -> tuple[float, float]:
-    """Return the vector near this one where the power is largest."""
-    weighted = _weighted(pixels)
+def _power(weighted: Pixels, vector: Vector) -> float:
+    """Return the power of a wave, all colours added up."""
+    return float((np.abs(_component(weighted, vector, (0, 0))) ** 2).sum())
 
-    def power(vector: tuple[float, float]) -> float:
-        return float((np.abs(_component(weighted, vector, (0, 0))) ** 2).sum())
+
+def _refined(pixels: Pixels, y: float, x: float) -> Vector:
+    """Return the vector near this one where the power is largest."""
+    power = functools.partial(_power, _weighted(pixels))
 
     best, step = (y, x), 0.5 / max(pixels.shape[:2])
     while step > PRECISION:
@@ -173,7 +191,7 @@ def _refined(pixels: Pixels, y: float, x: float) -> tuple[float, float]:
     return best
 
 
-def _coherence(pixels: Pixels, vector: tuple[float, float]) -> float:
+def _coherence(pixels: Pixels, vector: Vector) -> float:
     """Return how much the phase of a wave is the same in all parts of a picture, 0 to 1."""
     amplitudes, top = [], 0
     for row in np.array_split(pixels, PARTS, axis=0):
@@ -187,17 +205,17 @@ def _coherence(pixels: Pixels, vector: tuple[float, float]) -> float:
     return float((np.abs(parts.sum(axis=0)) ** 2).sum() / max(total, np.finfo(float).tiny))
 
 
-def _sums(found: list[tuple[float, float]]) -> list[tuple[float, float]]:
+def _sums(vectors: Sequence[Vector]) -> list[Vector]:
     """Return whole multiples of vectors and of their sums, which the vectors stand for."""
-    numbers = itertools.product(range(-MULTIPLES, MULTIPLES + 1), repeat=len(found))
+    numbers = itertools.product(range(-MULTIPLES, MULTIPLES + 1), repeat=len(vectors))
     return [
         (
-            sum(n * y for n, (y, _) in zip(each, found, strict=True)),
-            sum(n * x for n, (_, x) in zip(each, found, strict=True)),
+            sum(n * y for n, (y, _) in zip(each, vectors, strict=True)),
+            sum(n * x for n, (_, x) in zip(each, vectors, strict=True)),
         )
         for each in numbers
     ]
 
 
-def _near(a: tuple[float, float], b: tuple[float, float]) -> bool:
-    return bool(np.hypot(a[0] - b[0], a[1] - b[1]) < NEAR)
+def _near(a: Vector, b: Vector) -> bool:
+    return math.hypot(a[0] - b[0], a[1] - b[1]) < NEAR
