@@ -61,9 +61,9 @@ def find_waves(exemplar: Tensor) -> tuple[Wave, ...]:
         exemplar: float32 (1, 3, H, W), RGB.
     """
     pixels = exemplar[0].permute(1, 2, 0).double().cpu().numpy()
-    refined = [_refined(pixels, *candidate) for candidate in _candidates(pixels)]
-    peaks = [each for each in refined if _coherence(pixels, each) >= COHERENCE]
     weighted = _weighted(pixels)
+    refined = [_refined(weighted, *candidate) for candidate in _candidates(weighted)]
+    peaks = [each for each in refined if _coherence(pixels, each) >= COHERENCE]
     powers = [_power(weighted, each) for each in peaks]
 
     def merit(basis: tuple[Vector, ...]) -> tuple[float, int, float]:
@@ -129,10 +129,9 @@ def _faded(turns: Tensor) -> Tensor:
     return torch.stack([angles.cos(), angles.sin()]) * window / window.sum()
 
 
-def _candidates(pixels: Pixels) -> list[Vector]:
+def _candidates(weighted: Pixels) -> list[Vector]:
     """Return the peaks of the power spectrum that are strong enough, cycles per pixel."""
-    sides = pixels.shape[:2]
-    weighted = _weighted(pixels)
+    sides = weighted.shape[:2]
     power = (np.abs(np.fft.fft2(weighted, axes=(0, 1))) ** 2).sum(axis=-1)
     near = [np.roll(power, shift, (0, 1)) for shift in itertools.product((-1, 0, 1), repeat=2)]
     peak = np.sum(near, axis=0)  # the window spreads a wave over so much
@@ -177,11 +176,10 @@ def _power(weighted: Pixels, vector: Vector) -> float:
     return float((np.abs(_component(weighted, vector, (0, 0))) ** 2).sum())
 
 
-def _refined(pixels: Pixels, y: float, x: float) -> Vector:
+def _refined(weighted: Pixels, y: float, x: float) -> Vector:
     """Return the vector near this one where the power is largest."""
-    power = functools.partial(_power, _weighted(pixels))
-
-    best, step = (y, x), 0.5 / max(pixels.shape[:2])
+    power = functools.partial(_power, weighted)
+    best, step = (y, x), 0.5 / max(weighted.shape[:2])
     while step > PRECISION:
         y, x = best
         better = max([best, (y + step, x), (y - step, x), (y, x + step), (y, x - step)], key=power)
