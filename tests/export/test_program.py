@@ -124,6 +124,18 @@ def test_the_proof_catches_a_graph_that_computes_something_else():
         verify.prove(generator, *graphs)
 
 
+def test_the_proof_bears_a_network_that_amplifies_rounding():
+    generator = untrained(TINY)
+    convolution, norm, *_ = generator.joins[0].block
+    with torch.no_grad():
+        convolution.bias += 250
+        norm.running_mean += 250  # subtracts it again, and the rounding stays
+    graphs = [serialized(make(generator)) for make in (core_model, texture_program)]
+    parity = verify.prove(generator, *graphs)
+    assert parity.float_error > 1e-4  # without the 250 it is about 2e-5
+    assert parity.pixel_error <= 1
+
+
 def test_nan_is_no_proof(tiny_generator):
     generator = copy.deepcopy(tiny_generator)
     graphs = [serialized(make(generator)) for make in (core_model, texture_program)]

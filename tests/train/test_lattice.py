@@ -13,6 +13,7 @@ from tiny import TINY, untrained
 from tn_train.config import Wave
 from tn_train.generator import Generator
 from tn_train.lattice import LatticeLoss, find_waves
+from tn_train.optimizer import Optimizer
 from tn_train.refinement import with_fine_level
 from tn_train.sampling import draw
 from tn_train.waves import HALF_TURN, TURN, wave, wave_vectors, waves
@@ -147,6 +148,26 @@ def test_a_sample_shows_its_waves():
         turns = (each.y * y + each.x * x) / HALF_TURN + sample.offsets[:, number, None, None]
         shown = sample.pyramid[1][:, 3 + number, halo:-halo, halo:-halo]
         assert (shown - torch.sin(2 * math.pi * turns)).abs().max() < 0.003
+
+
+def test_a_level_does_not_see_waves_of_four_of_its_pixels():
+    exact, longer = wave(1 / 8, 0), wave(0, 1 / 10)  # 4 and 5 pixels of the second level
+    generator = Generator(dataclasses.replace(TINY, waves=(exact, longer)))
+    generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's own
+    first, coarsest = generator.branches[1], generator.coarsest
+    rng = torch.Generator().manual_seed(0)
+    optimizer = Optimizer(generator, 0.01, "muon")
+    for _ in range(3):
+        sample = draw(generator, 2, 32, 40, rng, jitter=0.03)
+        generator(*sample.pyramid).square().mean().backward()
+        optimizer.step(0.01)
+    silent, seen = [3, 5], [4, 6]  # sine and cosine of each
+    for level, block in ((1, first), (2, coarsest)):
+        channels = silent if level == 1 else silent + seen
+        assert not sample.pyramid[level][:, channels].any()
+        assert not block[0].weight[:, channels].any()
+    assert sample.pyramid[1][:, seen].all()
+    assert first[0].weight[:, seen].all()
 
 
 def test_jitter_changes_the_waves_a_little():

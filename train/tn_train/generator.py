@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from tn_train.config import GeneratorConfig
 from tn_train.norm import Condition, InstanceNorm
+from tn_train.waves import shown
 
 FAINT = 0.3
 """Contrast of an untrained generator's pictures, relative to that of PyTorch's initial weights."""
@@ -77,13 +78,12 @@ class Generator(nn.Module):
         super().__init__()
         self.config = config
         self.halos, self.crops = halos(config.levels, config.smooth)
-        widths, channels = config.widths, [*map(config.input_channels, range(config.levels))]
+        widths = config.widths
         *finer, coarsest = self.halos
         self.branches = nn.ModuleList(
-            ConvBlock(config, channels[level], config.branch, halo)
-            for level, halo in enumerate(finer)
+            _entrance(config, level, config.branch, halo) for level, halo in enumerate(finer)
         )
-        self.coarsest = ConvBlock(config, channels[-1], widths[-1], coarsest)
+        self.coarsest = _entrance(config, config.levels - 1, widths[-1], coarsest)
         self.joins = nn.ModuleList(
             Join(config, coarse, width, margin=halo - BLOCK_MARGIN)
             for (width, coarse), halo in zip(itertools.pairwise(widths), finer, strict=True)
@@ -185,6 +185,22 @@ class Generator(nn.Module):
     def halo(self) -> int:
         """Pixels of the picture on each side whose noise decides about a pixel of whole strides."""
         return max(halo << level for level, halo in enumerate(self.halos))
+
+
+def _entrance(config: GeneratorConfig, level: int, out_channels: int, margin: int) -> ConvBlock:
+    """Return the block of a level's own input.
+
+    The weights of the waves that the level does not see are zero. Training feeds zeros in their
+    place, so these weights stay zero, and a program may feed the waves to all levels.
+    """
+    channels = config.input_channels(level)
+    block = ConvBlock(config, channels, out_channels, margin)
+    if config.waves and level >= config.wave_level:
+        with torch.no_grad():
+            weight, *_ = block.parameters()
+            seen = torch.from_numpy(shown(config, level))
+            weight[:, -len(seen) :] *= seen[:, None, None]
+    return block
 
 
 def _norm(config: GeneratorConfig, channels: int, margin: int) -> nn.Module:

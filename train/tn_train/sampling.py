@@ -9,7 +9,7 @@ from torch import Tensor
 from tn_train import torus
 from tn_train.config import Wave
 from tn_train.generator import Generator
-from tn_train.waves import TURN, waves
+from tn_train.waves import TURN, shown, waves
 
 JITTER = 0.03
 """Largest relative change of a wave vector in training, in each direction: a period of the plane
@@ -69,5 +69,6 @@ def draw(
         sides = pyramid[level].shape[-2:]
         places = [np.arange(side) - generator.halos[level] for side in sides]
         planes = waves(drawn, level - config.wave_level + 1, start, places)
+        planes *= shown(config, level)[:, None, None]
         pyramid[level] = torch.cat([pyramid[level], torch.from_numpy(planes)], dim=1)
     return Sample(pyramid, drawn, offsets.double() / TURN)

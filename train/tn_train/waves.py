@@ -16,11 +16,16 @@ from tn_train.config import GeneratorConfig, Wave
 
 Int64 = npt.NDArray[np.int64]
 UInt32 = npt.NDArray[np.uint32]
+Float32 = npt.NDArray[np.float32]
 
 TURN = 2**32
 """A turn in fixed point."""
 HALF_TURN = 2**31
 QUARTER_TURN = 2**30
+SHORTEST = 4.2
+"""Shortest period of a wave that a level sees, pixels of the level. At four pixels a period a level
+sees the same four phases all over a picture, and four others in the next picture: its statistics
+depend on where the picture begins, and training with BatchNorm diverges."""
 ENTRIES = 2**12
 """Of the table."""
 SINE = np.sin(2 * np.pi * (np.arange(ENTRIES) + 0.5) / ENTRIES).astype(np.float32)
@@ -36,6 +41,17 @@ def wave_vectors(config: GeneratorConfig) -> tuple[tuple[float, float], ...]:
     """Return the (y, x) of each wave of a generator, cycles per pixel of its pictures."""
     scale = HALF_TURN << (config.wave_level - 1)
     return tuple((each.y / scale, each.x / scale) for each in config.waves)
+
+
+def shown(config: GeneratorConfig, level: int) -> Float32:
+    """Return which channels of waves a level of a generator sees.
+
+    Returns:
+        float32 (2 n,), 1 where it does and 0 where it does not: all sines, then all cosines.
+    """
+    finest = HALF_TURN / (SHORTEST * (1 << (level - config.wave_level + 1)))
+    seen = [max(abs(each.y), abs(each.x)) < finest for each in config.waves]
+    return np.array(2 * seen, dtype=np.float32)
 
 
 def phases(step: int, scale: int, places: Int64, period: int) -> UInt32:
@@ -62,7 +78,7 @@ def waves(
     offsets: UInt32,
     places: Sequence[Int64],
     period: tuple[int, int] = (0, 0),
-) -> npt.NDArray[np.float32]:
+) -> Float32:
     """Evaluate waves on a grid.
 
     Args:
@@ -83,5 +99,5 @@ def waves(
     )
     turned = rows[:, :, None] + columns[:, None, :] + offsets[..., None, None]
     turned = np.concatenate([turned, turned + np.uint32(QUARTER_TURN)], axis=1)
-    planes: npt.NDArray[np.float32] = SINE[turned // np.uint32(TURN // ENTRIES)]
+    planes: Float32 = SINE[turned // np.uint32(TURN // ENTRIES)]
     return planes
