@@ -22,10 +22,13 @@ TURN = 2**32
 """A turn in fixed point."""
 HALF_TURN = 2**31
 QUARTER_TURN = 2**30
-SHORTEST = 4.2
-"""Shortest period of a wave that a level sees, pixels of the level. At four pixels a period a level
-sees the same four phases all over a picture, and four others in the next picture: its statistics
-depend on where the picture begins, and training with BatchNorm diverges."""
+FEW = 4
+"""Phases at which a level must not see a wave alone. If a wave repeats after four pixels of a level
+or fewer, the level sees the same phases all over a picture, and others in the next picture: its
+statistics depend on where the picture begins, and training with BatchNorm diverges."""
+DRIFT = 1 / 512
+"""Cycles per pixel by which a wave differs at least from one that repeats so: half a turn over the
+256 pixels of an exemplar."""
 ENTRIES = 2**12
 """Of the table."""
 SINE = np.sin(2 * np.pi * (np.arange(ENTRIES) + 0.5) / ENTRIES).astype(np.float32)
@@ -49,9 +52,13 @@ def shown(config: GeneratorConfig, level: int) -> Float32:
     Returns:
         float32 (2 n,), 1 where it does and 0 where it does not: all sines, then all cosines.
     """
-    finest = HALF_TURN / (SHORTEST * (1 << (level - config.wave_level + 1)))
-    seen = [max(abs(each.y), abs(each.x)) < finest for each in config.waves]
-    return np.array(2 * seen, dtype=np.float32)
+    vectors = np.array([(each.y, each.x) for each in config.waves]) / HALF_TURN
+    few = np.zeros(len(vectors), dtype=bool)
+    for count in range(1, FEW + 1):
+        repeat = count << (level - config.wave_level + 1)  # pixels of the waves' own level
+        drift = vectors - np.rint(repeat * vectors) / repeat
+        few |= np.abs(drift).max(axis=1) < DRIFT
+    return np.tile(~few, 2).astype(np.float32)
 
 
 def phases(step: int, scale: int, places: Int64, period: int) -> UInt32:
