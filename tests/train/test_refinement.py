@@ -107,6 +107,18 @@ def test_the_number_of_fine_levels_follows_from_the_size(width: int, height: int
         assert found == FUNNEL.stages
 
 
+def test_a_checkpoint_of_the_largest_exemplar_is_read(run: Checkpoint, tmp_path: Path):
+    training = dataclasses.replace(FUNNEL, stages=stages(FUNNEL, Exemplar("", "", 4096, 4096), 32))
+    generator = Generator(PRESETS["texture"]["funnel"].generator)
+    for fine in range(5):
+        kept = dataclasses.replace(
+            run, config=generator.config, training=training, weights=generator.state_dict()
+        )
+        checkpoints.save(kept, tmp_path / f"{fine}.pt")
+        assert checkpoints.load(tmp_path / f"{fine}.pt").config.fine == fine
+        generator = with_fine_level(generator)
+
+
 def test_the_papers_preset_learns_from_any_size_as_it_is():
     paper = PRESETS["texture"]["paper"].training
     assert stages(paper, Exemplar("a.png", "", 4096, 4096), 32) == paper.stages

@@ -104,6 +104,16 @@ def test_what_a_user_can_mend_is_one_line(words, says, picture: Path, tmp_path: 
     assert not (tmp_path / "a.pt").exists()
 
 
+def test_a_preset_of_one_style_takes_one_painting(picture: Path, tmp_path: Path, call):
+    other = picture.with_name("other.png")
+    Image.fromarray(255 - pattern()).save(other)
+    words = (picture, other, "-o", tmp_path / "a.pt", "--preset", "paper", "--steps", 1)
+    code, stderr = call(*words)
+    assert code == 2
+    assert "'paper' learns one style, and 2 pictures are given" in stderr
+    assert not (tmp_path / "a.pt").exists()
+
+
 def test_an_empty_folder_has_no_photos(picture: Path, tmp_path: Path, call):
     (tmp_path / "empty").mkdir()
     code, stderr = call(picture, "-o", tmp_path / "a.pt", "--content", tmp_path / "empty")

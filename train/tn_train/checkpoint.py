@@ -175,6 +175,7 @@ def _check(checkpoint: Checkpoint) -> None:
     """Raise ValueError, or RequestError for the crop, where values of the right type cannot be."""
     config, training, budget = checkpoint.config, checkpoint.training, checkpoint.budget
     octaves = [stage.octave for stage in training.stages] or [0]
+    stride = config.stride << max(octaves[0] - config.fine, 0)  # of the network with all its levels
     if len(checkpoint.exemplars) != config.styles:
         raise ValueError(f"it has {len(checkpoint.exemplars)} exemplars and {config.styles} styles")
     sound = {
@@ -188,7 +189,10 @@ def _check(checkpoint: Checkpoint) -> None:
         "training.stages": len(training.stages) > 0,
         "training.stages.share": all(stage.share > 0 for stage in training.stages),
         "training.stages.sample": all(
-            stage.sample >= 1 and stage.sample % config.stride == 0 for stage in training.stages
+            stage.sample >= 1
+            and stage.octave >= 0
+            and not stage.sample % (stride >> stage.octave or 1)
+            for stage in training.stages
         ),
         "training.stages.batch": all(stage.batch >= 1 for stage in training.stages),
         "training.stages.octave": octaves[-1] == 0

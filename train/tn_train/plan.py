@@ -137,6 +137,11 @@ def _new(options: Options, photos: Photos | None) -> tuple[Checkpoint, tuple[Ten
     if options.size is None:
         training = dataclasses.replace(training, size=_size(training, options.budget))
     config = dataclasses.replace(preset.generator, styles=len(options.exemplars))
+    if config.styles > 1 and config.norm != "instance":
+        raise RequestError(
+            f"preset {name!r} learns one style, and {config.styles} pictures are given: "
+            "give one picture, or leave out --preset"
+        )
     descriptor = "vgg19" if options.vgg19 else "vgg16"
     layers = _described(training, options.kind)
     check_layers(descriptor, layers)

@@ -23,14 +23,14 @@ TURN = 2**32
 HALF_TURN = 2**31
 QUARTER_TURN = 2**30
 FEW = 4
-"""Phases at which a level must not see a wave alone. If a wave repeats after four pixels of a level
-or fewer, the level sees the same phases all over a picture, and others in the next picture: its
-statistics depend on where the picture begins, and training with BatchNorm diverges."""
+"""A level does not see a wave that repeats after this many of its pixels or fewer. It would see the
+same phases all over a picture, and others in the next picture: its statistics would depend on where
+the picture begins, and training with BatchNorm diverges."""
 DRIFT = 1 / 512
-"""Cycles per pixel by which a wave differs at least from one that repeats so: half a turn over the
-256 pixels of an exemplar."""
+"""A wave counts as one that repeats if it is nearer to one than this, cycles per pixel: half a turn
+over the 256 pixels of an exemplar."""
 ENTRIES = 2**12
-"""Of the table."""
+"""Number of entries of the sine table."""
 SINE = np.sin(2 * np.pi * (np.arange(ENTRIES) + 0.5) / ENTRIES).astype(np.float32)
 """The sine in the middle of each of the steps that a turn is cut into."""
 
