@@ -106,6 +106,15 @@ def test_the_loss_is_zero_where_the_pattern_goes_on():
     assert loss(pattern(stretched, 0.3), stretched, start).item() < 1e-4
 
 
+def test_harmonics_that_pixels_do_not_show_are_not_compared():
+    those = (wave(1 / 5, 0), wave(0, 0.11))  # the fourth harmonic of 5 pixels would be an alias
+    loss = LatticeLoss(pattern(those, 0), those)
+    start = torch.full((1, 2), 0.3, dtype=torch.float64)
+    assert loss(pattern(those, 0.3), those, start).item() < 1e-3
+    stretched = (wave(0.205, 0), wave(0, 0.107))
+    assert loss(pattern(stretched, 0.3), stretched, start).item() < 1e-3
+
+
 def test_the_loss_is_the_squared_difference_of_the_patterns():
     loss = LatticeLoss(pattern(WAVES, 0), WAVES)
     nothing = torch.zeros(1, 2, dtype=torch.float64)

@@ -13,6 +13,7 @@ from tn_runtime.errors import CheckpointError, RequestError, TrainingError
 from tn_train import checkpoint as checkpoints
 from tn_train.checkpoint import Checkpoint
 from tn_train.config import Budget, Stage, TrainingConfig
+from tn_train.generator import Generator
 from tn_train.interrupt import Interrupted
 from tn_train.loop import FLOOR, WARM_UP, Event, Losses, Moment, Run, choose_device, train
 from tn_train.texture import TextureTask
@@ -167,8 +168,10 @@ def test_a_huge_learning_rate_never_passes_as_success(fresh: Checkpoint, task: T
         train(Run(wild, CPU), task, lambda _: None)
 
 
-def test_flat_pictures_never_pass_as_success(fresh: Checkpoint, task: TextureTask):
-    run = Run(fresh, CPU)
+@pytest.mark.parametrize("started", [False, True])
+def test_flat_pictures_never_pass_as_success(fresh: Checkpoint, task: TextureTask, started: bool):
+    start = Generator(fresh.config).state_dict() if started else {}
+    run = Run(dataclasses.replace(fresh, weights=start), CPU)
     with torch.no_grad():
         run.generator.to_rgb.weight.zero_()
     for parameter in run.generator.parameters():

@@ -35,7 +35,7 @@ def test_strips_do_not_show(monkeypatch: pytest.MonkeyPatch):
     x = torch.randn(2, 4, 33, 20)
     whole = layer(x)
     monkeypatch.setattr("tn_train.winograd.STRIP", 1)
-    torch.testing.assert_close(layer(x), whole, rtol=0, atol=1e-5)
+    torch.testing.assert_close(layer(x), whole, rtol=0, atol=1e-4)
 
 
 def test_features_are_those_of_direct_convolution():

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from tn_train.config import Wave
-from tn_train.waves import HALF_TURN, wave
+from tn_train.waves import HALF_TURN, JITTER, wave
 
 Pixels = npt.NDArray[np.float64]
 
@@ -28,7 +28,7 @@ Vector = tuple[float, float]
 FEWEST_PERIODS = 3.5
 """In the exemplar's shorter side; fewer are no evidence."""
 SHORTEST_PERIOD = 5
-"""Pixels. Shorter ones the descriptor sees as they are."""
+"""Pixels. The descriptor sees shorter periods itself."""
 SHARE = 0.02
 """Least share of a wave in the exemplar's variance. The waves of stones, leaves and bark that are
 as strong as this are not coherent, those of bricks, tiles and weave are."""
@@ -81,8 +81,9 @@ class LatticeLoss(nn.Module):
     """The difference of the mean colours at each phase of the waves from the exemplar's.
 
     They are compared as coefficients of a Fourier series: the mean of colour * exp(-i (n a + m b))
-    over the picture, of the phases a and b of two waves; n and m go up to `HARMONICS`. The loss is
-    the mean squared difference of the patterns that the series of both stand for.
+    over the picture, of the phases a and b of two waves; n and m go up to `HARMONICS`, as far as
+    pixels show them. The loss is the mean squared difference of the patterns that the two series
+    describe.
     """
 
     def __init__(self, exemplar: Tensor, waves: tuple[Wave, ...]) -> None:
@@ -90,7 +91,10 @@ class LatticeLoss(nn.Module):
         super().__init__()
         numbers = itertools.product(range(-HARMONICS, HARMONICS + 1), repeat=len(waves))
         half = [each for each in numbers if each > (0,) * len(waves)]  # the others are conjugates
-        self.numbers = torch.tensor(half, dtype=torch.float64)  # (M, n)
+        steps = np.array([(each.y, each.x) for each in waves]) / HALF_TURN
+        fastest = np.abs(np.array(half) @ steps).max(axis=1) * (1 + JITTER)
+        # Faster ones than half a cycle per pixel would be aliases, and turn the other way.
+        self.numbers = torch.tensor(np.array(half)[fastest < 0.5], dtype=torch.float64)  # (M, n)
         offsets = torch.zeros(1, len(waves), dtype=torch.float64)
         self.target = nn.Buffer(self._coefficients(exemplar, waves, offsets))
 

@@ -126,7 +126,7 @@ class Run:
         self.seconds = checkpoint.seconds
         self.history = list(checkpoint.history)
         self.kept_loss = checkpoint.loss
-        self.kept = checkpoint.weights
+        self.kept = checkpoint.weights if math.isfinite(checkpoint.loss) else {}
         """Weights of the last evaluation. The best of many noisy evaluations is partly luck;
         keeping its weights would lose the gain of the last, small steps."""
         self.kept_config = checkpoint.config
@@ -294,8 +294,6 @@ class Run:
             raise CheckpointError(
                 f"checkpoint {self.origin.name!r} has no sound state to go on from"
             ) from error
-        if not math.isfinite(self.kept_loss):
-            self.kept = {}  # it was saved before its first evaluation
 
 
 def train(run: Run, task: Task, report: Callable[[Event], None]) -> None:

@@ -11,10 +11,6 @@ from tn_train.config import Wave
 from tn_train.generator import Generator
 from tn_train.waves import TURN, shown, waves
 
-JITTER = 0.03
-"""Largest relative change of a wave vector in training, in each direction: a period of the plane
-rounds the vectors, and pictures must follow."""
-
 
 @dataclass(frozen=True)
 class Sample:

@@ -14,7 +14,8 @@ from tn_train.lattice import LatticeLoss
 from tn_train.loop import Evaluation, Losses, Moment
 from tn_train.losses import DetailLoss, OctavesLoss, TextureLoss, grid_penalty, range_penalty
 from tn_train.refinement import TIE_WEIGHT, halved, tie_loss
-from tn_train.sampling import JITTER, Sample, draw
+from tn_train.sampling import Sample, draw
+from tn_train.waves import JITTER
 
 LARGEST = 512
 """Side of the sample for evaluation, pixels; twice the exemplar's where that is less. The loss of

@@ -29,6 +29,9 @@ the picture begins, and training with BatchNorm diverges."""
 DRIFT = 1 / 512
 """A wave counts as one that repeats if it is nearer to one than this, cycles per pixel: half a turn
 over the 256 pixels of an exemplar."""
+JITTER = 0.03
+"""Largest relative change of a wave vector in training, in each direction: a period of the plane
+rounds the vectors, and pictures must follow."""
 ENTRIES = 2**12
 """Number of entries of the sine table."""
 SINE = np.sin(2 * np.pi * (np.arange(ENTRIES) + 0.5) / ENTRIES).astype(np.float32)
