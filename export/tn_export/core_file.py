@@ -52,7 +52,7 @@ class CoreSpec:
     wave_level: int
     """The finest level with an input `waves_k`; 0 if there are none."""
     wave_steps: tuple[tuple[int, int], ...]
-    """(y, x) of each wave, see `tn_train.config.Wave`."""
+    """(y, x) of each wave, in 2^-32 of a turn for half a pixel; see `tn_train.config.Wave`."""
     photo_halo: int
     """Pixels of the input `photo` on each side of the picture; 0 for a texture."""
     exemplars: tuple[Exemplar, ...]

@@ -45,7 +45,7 @@ class TextureCall:
     period_in_strides: Pair = (0, 0)
 
     def pyramid(self, generator: Generator) -> list[Float]:
-        """Return what the core gets for it: the reference noise, finest level first."""
+        """Return what the core gets for it: noise and waves, by numpy, finest level first."""
         return noise_pyramid(generator, self)
 
     def inputs(self, generator: Generator) -> dict[str, npt.NDArray[Any]]:

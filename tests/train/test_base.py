@@ -141,6 +141,24 @@ def test_a_run_that_goes_on_has_its_start(folder: Path, tmp_path: Path):
         planned(folder, tmp_path, resume=True, start=Path("a.pt"))
 
 
+def test_a_finished_base_has_no_state_to_go_on_with(trained: Path, listed: Path, folder: Path):
+    before = trained.read_bytes()
+    command = ("base", listed, "-o", trained, "--pictures", folder, "--steps", 4, "--resume")
+    assert called(*command) == 2
+    assert trained.read_bytes() == before
+
+
+def test_there_must_be_a_picture(folder: Path, tmp_path: Path):
+    with pytest.raises(RequestError, match="no picture to learn from"):
+        planned(folder, tmp_path, exemplars=())
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63])
+def test_seeds_are_those_that_pytorch_takes(folder: Path, tmp_path: Path, seed: int):
+    with pytest.raises(RequestError, match=f"the seed is {seed}: it is 0 to"):
+        planned(folder, tmp_path, seed=seed)
+
+
 def test_another_network_is_no_start(trained: Path, folder: Path, tmp_path: Path):
     with pytest.raises(CheckpointError, match=r"another network than the preset.*leave out --from"):
         planned(folder, tmp_path, preset="paper", start=trained)

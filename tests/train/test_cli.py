@@ -291,6 +291,8 @@ def test_resume_refuses_another_picture_and_other_options(picture: Path, tmp_pat
         ([other, "--steps", 9], "another picture"),
         ([picture, "--steps", 9, "--size", 31], "--size 31 contradicts"),
         ([picture, "--steps", 9, "--layers", "relu1_1"], "--layers relu1_1 contradicts"),
+        ([picture, "--steps", 9, "--layers", "relu1_1=2"], "--layers relu1_1 contradicts"),
+        ([picture, "--steps", 9, "--even-light"], "--even-light on contradicts"),
         ([picture, "--steps", 9, "--vgg19", other], "--vgg19"),
     ):
         code, stderr = call("texture", *arguments, "-o", out, "--resume")

@@ -262,7 +262,7 @@ def test_devices():
 
 def test_stages_follow_one_another():
     training = TrainingConfig(stages=(Stage(0.5, 16, 4), Stage(0.5, 32, 1)))
-    assert [training.stage(progress).sample for progress in (0, 0.49, 0.5, 0.99, 1)] == [
+    assert [training.stage(0, progress).sample for progress in (0, 0.49, 0.5, 0.99, 1)] == [
         16,
         16,
         32,

@@ -28,6 +28,7 @@ from tn_train.plan import Options, plan
 from tn_train.refinement import TIE_SCALE, beginning, stages, tie_loss, whole, with_fine_level
 from tn_train.sampling import draw
 from tn_train.texture import TextureTask
+from tn_train.waves import wave
 from train.conftest import LAYERS
 from train.pictures import pattern
 from train.test_loop import CPU, Poisoned, plain, stop_at
@@ -105,6 +106,13 @@ def test_the_number_of_fine_levels_follows_from_the_size(width: int, height: int
     assert math.isclose(sum(stage.share for stage in found), 1)
     if octaves == 0:
         assert found == FUNNEL.stages
+
+
+def test_a_generator_learns_from_samples_of_its_own_octave_however_much_of_the_run_is_done():
+    """A run that goes on with ten times the steps is at a finer octave than its share tells."""
+    for octave, own in ((2, STAGES[:2]), (1, STAGES[2:3]), (0, STAGES[3:])):
+        found = [TRAINING.stage(octave, progress) for progress in (0, 0.1, 0.3, 0.6, 0.9, 1)]
+        assert list(dict.fromkeys(found)) == list(own)
 
 
 def test_a_checkpoint_of_the_largest_exemplar_is_read(run: Checkpoint, tmp_path: Path):
@@ -249,6 +257,20 @@ def test_resumed_equals_undisturbed(
     resumed = Run(checkpoints.load(tmp_path / "half.pt"), CPU)
     train(resumed, task, lambda _: None)
     assert plain(resumed.checkpoint()) == plain(undisturbed[0].checkpoint())
+
+
+def test_a_run_with_waves_is_resumed_alike(run: Checkpoint, task: TextureTask, tmp_path: Path):
+    config = dataclasses.replace(run.config, waves=(wave(0.1, 0.03),))
+    regular = dataclasses.replace(run, config=config)
+    once, half = Run(regular, CPU), Run(regular, CPU)
+    train(once, TextureTask(task.descriptor, task.exemplar, TRAINING), lambda _: None)
+    with pytest.raises(Interrupted):
+        train(half, TextureTask(task.descriptor, task.exemplar, TRAINING), stop_at(9))
+    checkpoints.save(half.checkpoint(), tmp_path / "half.pt")
+    resumed = Run(checkpoints.load(tmp_path / "half.pt"), CPU)
+    train(resumed, TextureTask(task.descriptor, task.exemplar, TRAINING), lambda _: None)
+    assert resumed.generator.config.waves == config.waves
+    assert plain(resumed.checkpoint()) == plain(once.checkpoint())
 
 
 def test_until_a_fine_level_shows_anything_the_coarser_picture_is_kept(

@@ -26,6 +26,7 @@ from tn_train.losses import (
 )
 from tn_train.photos import Content
 from tn_train.style import CONTENT, CONTENT_SHARE, PASSES, StyleTask
+from train.test_loop import plain
 
 CPU = torch.device("cpu")
 LAYERS = ("relu1_1", "relu2_1")
@@ -101,18 +102,6 @@ def saved(run: Run, path) -> dict:
     """Save a run, load it again, and return all but clock times."""
     checkpoints.save(run.checkpoint(), path)
     return plain(checkpoints.load(path))
-
-
-def plain(value):
-    if isinstance(value, Tensor):
-        return value.tolist()
-    if dataclasses.is_dataclass(value):
-        value = {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
-    if isinstance(value, dict):
-        return {key: plain(each) for key, each in value.items() if key != "seconds"}
-    if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
-    return value
 
 
 @STYLE_NORMS

@@ -87,29 +87,22 @@ def test_evaluation_forbids_tf32_and_leaves_the_setting_alone(fresh: Checkpoint,
     assert convolutions.fp32_precision == before
 
 
-@pytest.mark.parametrize(
-    ("weight", "term"),
-    [("GRID_WEIGHT", "grid"), ("LATTICE_WEIGHT", "lattice"), ("TIE_WEIGHT", "tie")],
-)
-def test_what_the_objective_has_beside_the_style_losses(
-    weight: str, term: str, exemplar: Tensor, monkeypatch: pytest.MonkeyPatch
-):
-    """The penalty of grids always; the pattern's loss with waves; the tie at a fine level."""
-    waves = (wave(0.0, 0.125),) if term == "lattice" else ()
+@pytest.mark.parametrize("weight", ["grid_weight", "lattice_weight", "tie_weight"])
+def test_what_the_objective_has_beside_the_style_losses(weight: str, exemplar: Tensor):
+    """The pattern's loss needs waves, and the tie a fine level."""
+    waves = (wave(0.0, 0.125),) if weight == "lattice_weight" else ()
     coarse = untrained(dataclasses.replace(TINY, waves=waves))
-    generator = with_fine_level(coarse) if term == "tie" else coarse
+    generator = with_fine_level(coarse) if weight == "tie_weight" else coarse
     stages = (Stage(0.5, 32, 1, octave=1), Stage(0.5, 64, 1))
     training = TrainingConfig(size=48, stages=stages, layers=("relu1_1",))
-    task = TextureTask(vgg16(training.layers), exemplar, training)
+    descriptor = vgg16(training.layers)
 
-    def objective() -> float:
+    def objective(value: float) -> float:
         rng, moment = torch.Generator().manual_seed(0), Moment(0, 0.75)
+        weighted = dataclasses.replace(training, **{weight: value})
+        task = TextureTask(descriptor, exemplar, weighted)
         return task.losses(generator.eval(), rng, moment).objective.item()
 
-    found = []
-    for value in (0.0, 1e6, 2e6):
-        monkeypatch.setattr(texture, weight, value)
-        found.append(objective())
-    none, once, twice = found
+    none, once, twice = map(objective, (0.0, 1e6, 2e6))
     assert once > none + 1
     assert twice - none == pytest.approx(2 * (once - none), rel=1e-3)

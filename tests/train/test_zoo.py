@@ -71,12 +71,18 @@ def test_all_are_trained_what_is_done_is_skipped_and_one_that_fails_stops_no_oth
     assert checkpoints.load(out / "moss.pt").steps == 2  # it went on
     assert (out / "fern.pt").read_bytes() == before
 
+    listed.write_text(listed.read_text().replace("seed = 3", "seed = 4"))
+    code, stderr = in_process("tn-train", main, *words)
+    assert code == 1
+    assert "error: fern: --seed 4 contradicts" in stderr
+
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({}, "'' is no name for a model"),
         ({"name": "a/b"}, "'a/b' is no name for a model"),
+        ({"name": "moss", "steps": 0}, "--steps 0 is no training"),
         ({"name": "moss", "minutes": 1.0}, "two ways to say how long"),
         ({"name": "moss", "preset": "pap"}, "moss has the preset 'pap': choose from funnel, paper"),
         ({"name": "moss", "colour": 1}, "a [[texture]] has 'colour'; its names are file, title,"),

@@ -21,7 +21,7 @@ from tn_runtime.errors import CheckpointError, RequestError
 from tn_runtime.files import atomic
 from tn_runtime.schema import build
 from tn_runtime.spec import Exemplar
-from tn_train.config import Budget, Crop, GeneratorConfig, TrainingConfig
+from tn_train.config import LARGEST_SEED, Budget, Crop, GeneratorConfig, TrainingConfig
 from tn_train.generator import Generator
 from tn_train.photos import Content
 from tn_train.refinement import whole
@@ -182,6 +182,7 @@ def _check(checkpoint: Checkpoint) -> None:
         "config.noise_channels": config.noise_channels >= (0 if config.kind == "style" else 1),
         "config.styles": config.styles >= 1 and (config.norm == "instance" or config.styles == 1),
         "config.slope": 0 <= config.slope < 1,
+        "config.waves": not config.waves or config.kind == "texture",
         "config.wave_level": config.wave_level >= 1,
         "config.fine": 0 <= config.fine < config.levels and config.fine <= octaves[0],
         "training.size": training.size >= 1,
@@ -202,6 +203,9 @@ def _check(checkpoint: Checkpoint) -> None:
         "training.layers": len(training.layers) > 0,
         "training.octaves": training.octaves >= 1,
         "training.detail_weight": 0 <= training.detail_weight < math.inf,
+        "training.grid_weight": 0 <= training.grid_weight < math.inf,
+        "training.tie_weight": 0 <= training.tie_weight < math.inf,
+        "training.lattice_weight": 0 <= training.lattice_weight < math.inf,
         "training.weights": all(0 <= each < math.inf for each in training.weights.values()),
         "training.style_weight": 0 <= training.style_weight < math.inf,
         "training.content_weight": 0 <= training.content_weight < math.inf,
@@ -209,7 +213,7 @@ def _check(checkpoint: Checkpoint) -> None:
         "training.variation_weight": 0 <= training.variation_weight < math.inf,
         "content": (checkpoint.content is None) == (config.kind == "texture"),
         "training.range_weight": 0 <= training.range_weight < math.inf,
-        "training.seed": 0 <= training.seed < 2**63,
+        "training.seed": 0 <= training.seed <= LARGEST_SEED,
         "budget.steps": budget.steps is None or budget.steps >= 1,
         "budget.minutes": budget.minutes is None or 0 < budget.minutes < math.inf,
         "exemplars.crop": str(checkpoint.crop or "") == checkpoint.exemplars[0].crop,

@@ -234,16 +234,13 @@ def zoo(
     recipes = read_zoo(models, pictures)
     choose_device(device)
     output.mkdir(parents=True, exist_ok=True)
-    trained, there = 0, 0
-    failed: list[str] = []
+    waiting, failed = _waiting(recipes, output)
+    there = len(recipes) - len(waiting) - len(failed)
     if ray is not None:
-        trained, there, failed = _zoo_on_ray(recipes, output, device, ray)
-    for recipe in recipes if ray is None else ():
+        failed += _zoo_on_ray(waiting, output, device, ray)
+    for recipe in waiting if ray is None else ():
         name = recipe.entry.name
         try:
-            if recipe.finished(output):
-                there += 1
-                continue
             training = Training(recipe.options(output), device, note)
             with shown() as show:
                 path, *_ = training.train(show)
@@ -255,32 +252,42 @@ def zoo(
             note_error(f"{name}: {error}")
             failed.append(name)
         else:
-            trained += 1
             result(f"{path}: loss {training.run.kept_loss:.4f} after {training.run.step} steps")
+    trained = len(recipes) - there - len(failed)
     lost = f", {len(failed)} failed ({', '.join(failed)})" if failed else ""
     result(f"{len(recipes)} models: {trained} trained, {there} there before{lost}")
     if failed:
         raise typer.Exit(SOME_FAILED)
 
 
-def _zoo_on_ray(
-    recipes: "list[Recipe]", output: Path, device: str, address: str
-) -> tuple[int, int, list[str]]:
-    """Train models on a cluster; return how many were trained, how many were there, what failed."""
+def _waiting(recipes: "list[Recipe]", output: Path) -> "tuple[list[Recipe], list[str]]":
+    """Return the models that are to be trained, and the names of those that cannot be."""
+    waiting, failed = [], []
+    for recipe in recipes:
+        try:
+            if not recipe.finished(output):
+                waiting.append(recipe)
+        except TextureNetworksError as error:
+            note_error(f"{recipe.entry.name}: {error}")
+            failed.append(recipe.entry.name)
+    return waiting, failed
+
+
+def _zoo_on_ray(recipes: "list[Recipe]", output: Path, device: str, address: str) -> list[str]:
+    """Train models on a cluster; return the names of those that failed."""
     from tn_runtime.cluster.engine import cluster
     from tn_train.ray_zoo import train_all
 
-    waiting = [recipe for recipe in recipes if not recipe.finished(output)]
     failed = []
     with cluster(address) as workers:
-        for done in train_all(waiting, output.absolute(), device, workers):
+        for done in train_all(recipes, output.absolute(), device, workers):
             name = done.recipe.entry.name
             if done.error:
                 note_error(f"{name}: {done.error}")
                 failed.append(name)
             else:
                 result(f"{output / name}.pt: loss {done.loss:.4f} after {done.steps} steps")
-    return len(waiting) - len(failed), len(recipes) - len(waiting), failed
+    return failed
 
 
 def _train(asked: PictureOptions, layers: str | None, **more: Any) -> None:  # noqa: ANN401 - of Options

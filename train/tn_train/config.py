@@ -17,6 +17,9 @@ Kind = Literal["texture", "style"]
 
 OptimizerName = Literal["muon", "adam"]
 
+LARGEST_SEED = 2**63 - 1
+"""The largest that PyTorch takes."""
+
 
 @dataclass(frozen=True)
 class Wave:
@@ -136,6 +139,17 @@ class TrainingConfig:
     `losses.OctavesLoss`."""
     detail_weight: float = 20.0
     """Strength of the loss of the finest structure; see `losses.DetailLoss`."""
+    grid_weight: float = 2000.0
+    """Weight of the penalty on grids. With it pebbles of 300 steps at 512 px have a fifth of the
+    grid, and a lower loss (0.094 in place of 0.117); 100 takes away a third
+    (benchmarks/lab/fullres.md)."""
+    tie_weight: float = 1e5
+    """Weight of the tie of a fine level to the coarser picture. The descriptor's normalised
+    gradients have together an L1 norm of about 4e4 at the pixels of a window of 256 px; the tie has
+    that norm where pictures differ by 0.2."""
+    lattice_weight: float = 1e5
+    """Weight of the loss of a regular pattern; see `lattice.LatticeLoss`. It is as strong as the
+    tie."""
     averaging: float = 0.98
     """Decay of the exponential average of the weights, which is evaluated and kept."""
     normalize_gradients: bool = True
@@ -157,13 +171,21 @@ class TrainingConfig:
     """Weight of the penalty on colours outside [0, 1]. A departure, see `losses.range_penalty`."""
     seed: int = 0
 
-    def stage(self, progress: float) -> Stage:
-        """Return the stage that a run is in when so much of it is done, 0 to 1."""
-        for stage in self.stages:
-            progress -= stage.share
-            if progress < 0:
+    def stage(self, octave: int, progress: float) -> Stage:
+        """Return the stage of a generator that learns at an octave.
+
+        Args:
+            octave: how often the exemplar is halved. A run that goes on with a larger total can be
+                at a finer octave than its progress alone tells.
+            progress: how much of the run is done, 0 to 1.
+        """
+        *earlier, last = [stage for stage in self.stages if stage.octave == octave]
+        end = sum(stage.share for stage in self.stages if stage.octave > octave)
+        for stage in earlier:
+            end += stage.share
+            if progress < end:
                 return stage
-        return self.stages[-1]
+        return last
 
     def octave(self, fine: int) -> int:
         """Return how often the exemplar is halved for a generator with so many fine levels."""
@@ -239,12 +261,14 @@ def budget(steps: int | None, minutes: float | None) -> Budget | None:
     """Return the budget of a run of so many steps, or minutes; None if neither is given.
 
     Raises:
-        RequestError: both are given, or minutes that cannot be.
+        RequestError: both are given, or a length that cannot be.
     """
     if steps is not None and minutes is not None:
         raise RequestError("--steps and --minutes are two ways to say how long: give one")
     if steps is None and minutes is None:
         return None
+    if steps is not None and steps < 1:
+        raise RequestError(f"--steps {steps} is no training: give at least 1")
     if minutes is not None and not 0 < minutes < math.inf:
         raise RequestError(f"--minutes {minutes} is not a length of time: give a positive number")
     return Budget(steps, minutes)
@@ -269,6 +293,7 @@ FAITHFUL = TrainingConfig(
     optimizer="adam",
     octaves=1,
     detail_weight=0.0,
+    grid_weight=0.0,
 )
 
 INSTANCE = GeneratorConfig(
@@ -290,6 +315,7 @@ STYLE = TrainingConfig(
     layers=("relu1_2", "relu2_2", "relu3_3", "relu4_3"),
     octaves=2,
     detail_weight=0.0,
+    grid_weight=0.0,
     normalize_gradients=False,
     weights={"relu1_2": 4.0},
     style_weight=1.2,
@@ -321,6 +347,7 @@ PRESETS: dict[Kind, dict[str, Preset]] = {
                 optimizer="adam",
                 octaves=1,
                 detail_weight=0.0,
+                grid_weight=0.0,
                 content_weight=400.0,
             ),
         ),

@@ -15,6 +15,10 @@ CALIBRATION_BATCHES = 8
 0.45 by the statistics of one draw of two batches of 2 x 128 px, 0.32 by those of three others, and
 0.31 to 0.33 by those of eight of 256 px."""
 
+FLAT = 0.05
+"""Pictures with less contrast than this, relative to what they are learned from, are called
+flat."""
+
 
 @torch.no_grad()
 def calibrate(generator: Generator, batches: Iterable[Sequence[Tensor]]) -> None:

@@ -118,8 +118,9 @@ class Generator(nn.Module):
 
         Args:
             pyramid: level k is float32 (N, C, h / 2^k + 2 halo_k, w / 2^k + 2 halo_k); h and w are
-                multiples of the stride. Of the C channels the first are the photo's, RGB in [0, 1],
-                where the generator takes one; the rest are noise in [0, 1).
+                multiples of the stride. The C channels are those of the photo, where the generator
+                takes one, RGB in [0, 1]; of noise in [0, 1); and of the waves, where the level has
+                them, in [-1, 1].
             style: float32 (N, S), the share of each of the S styles for each picture; all alike if
                 it is not given.
 

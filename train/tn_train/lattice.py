@@ -3,8 +3,9 @@
 find_waves      exemplar -> waves, none for an irregular one
 LatticeLoss     pictures, waves -> loss
 
-A Gram matrix forgets where things are, and a descriptor sees 100 pixels: courses of bricks bend.
-The mean colour at each phase of the waves is a statistic of any range.
+A Gram matrix does not know where things are, and a descriptor sees no further than 100 pixels:
+without this loss courses of bricks bend. The mean colour at each phase of the waves is a statistic
+of any range.
 """
 
 import functools
@@ -52,10 +53,10 @@ NEAR = 0.004
 def find_waves(exemplar: Tensor) -> tuple[Wave, ...]:
     """Return the waves of a regular exemplar; none of an irregular one.
 
-    They are the peaks of its spectrum of which the others are sums: the pair that explains most of
-    their power, or one peak that explains as much; of several such pairs the one of the longest
-    periods. The two strongest peaks would not do: those of ornaments in alternate rows do not tell
-    one row from the next.
+    The waves are one or two peaks of the spectrum. All other peaks should be sums of them, so the
+    choice that explains most of the power is taken; of equal choices the one with fewer waves, then
+    the one with the longest periods. The two strongest peaks are not enough: where two kinds of
+    ornaments alternate, they do not tell one row from the next.
 
     Args:
         exemplar: float32 (1, 3, H, W), RGB.
@@ -82,8 +83,8 @@ class LatticeLoss(nn.Module):
 
     They are compared as coefficients of a Fourier series: the mean of colour * exp(-i (n a + m b))
     over the picture, of the phases a and b of two waves; n and m go up to `HARMONICS`, as far as
-    pixels show them. The loss is the mean squared difference of the patterns that the two series
-    describe.
+    pixels can show them. The loss is the mean squared difference between the patterns that the two
+    series describe.
     """
 
     def __init__(self, exemplar: Tensor, waves: tuple[Wave, ...]) -> None:
@@ -93,7 +94,7 @@ class LatticeLoss(nn.Module):
         half = [each for each in numbers if each > (0,) * len(waves)]  # the others are conjugates
         steps = np.array([(each.y, each.x) for each in waves]) / HALF_TURN
         fastest = np.abs(np.array(half) @ steps).max(axis=1) * (1 + JITTER)
-        # Faster ones than half a cycle per pixel would be aliases, and turn the other way.
+        # Harmonics beyond half a cycle per pixel are aliases: their phase turns the other way.
         self.numbers = torch.tensor(np.array(half)[fastest < 0.5], dtype=torch.float64)  # (M, n)
         offsets = torch.zeros(1, len(waves), dtype=torch.float64)
         self.target = nn.Buffer(self._coefficients(exemplar, waves, offsets))
@@ -110,9 +111,10 @@ class LatticeLoss(nn.Module):
         return 2 * difference.square().sum(dim=(2, 3)).mean()
 
     def _coefficients(self, pictures: Tensor, waves: tuple[Wave, ...], offsets: Tensor) -> Tensor:
-        """Return the cosine and sine parts, (N, 3, 2, M); edges count less, as no wave ends there.
+        """Return the cosine and sine parts, float32 (N, 3, 2, M).
 
-        Phases are float64, on the CPU, which not every device has; pictures meet them as float32.
+        A window gives edges less weight, because a wave does not end there. Phases are computed in
+        float64 on the CPU: not every device has float64.
         """
         steps = torch.tensor([(each.y, each.x) for each in waves], dtype=torch.float64) / HALF_TURN
         down, across = (

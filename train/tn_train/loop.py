@@ -167,7 +167,8 @@ class Run:
     @property
     def outgrown(self) -> bool:
         """Whether the run goes on at a finer octave than the present generator's."""
-        return self.progress < 1 and self.origin.training.stage(self.progress).octave < self.octave
+        done = self.origin.training.within(self.octave, self.progress)
+        return self.octave > 0 and done >= 1 and self.progress < 1
 
     @property
     def progress(self) -> float:
@@ -208,7 +209,7 @@ class Run:
 
     @torch.no_grad()
     def _average(self) -> None:
-        # Young runs move fast: their average reaches back over a tenth of their steps only.
+        # Weights change fast in the first steps: the average covers the last tenth of them.
         steps = self.step - self.begun
         decay = min(self.origin.training.averaging, (1 + steps) / (10 + steps))
         pairs = zip(self.averaged.parameters(), self.generator.parameters(), strict=True)

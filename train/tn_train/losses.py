@@ -122,7 +122,7 @@ class NormalizeGradient(torch.autograd.Function):
 def normalize_gradient(x: Tensor, strength: float = 1.0) -> Tensor:
     """Return x; the gradient that flows back through here gets an L1 norm of `strength`.
 
-    What reaches x on other ways (from deeper layers) is added to it as it is.
+    Gradients that reach x from deeper layers are added unchanged.
     """
     return NormalizeGradient.apply(x, strength)  # type: ignore[no-untyped-call, no-any-return]
 
@@ -138,8 +138,8 @@ class StyleLoss(nn.Module):
         """Keep the target, the exemplar's float32 Gram matrix (1, C, C).
 
         The gradient that flows back into the features is multiplied by `strength`; where gradients
-        are normalised, it gets an L1 norm of `strength`. The loss itself stays the same. What
-        reaches the features from deeper layers is added to it as it is.
+        are normalised, it gets an L1 norm of `strength`. The loss itself stays the same. Gradients
+        from deeper layers are added unchanged.
         """
         super().__init__()
         self.target = nn.Buffer(target)
@@ -416,16 +416,17 @@ def range_penalty(pictures: Tensor) -> Tensor:
 def grid_penalty(pictures: Tensor) -> Tensor:
     """Return how much the finest structure depends on the place of a pixel in blocks of 2x2.
 
-    A departure: a level sees the coarser result as blocks, and fills them with one pattern before
-    it learns to make fine structure of its noise. Neither Gram matrices nor `DetailLoss` mind a
-    grid: they average over all places.
+    A departure: a level sees the coarser result as blocks, and fills all of them with one pattern
+    before it learns to make fine structure from its noise. Gram matrices and `DetailLoss` do not
+    see such a grid, because they average over all places.
 
     Args:
         pictures: float32 (N, 3, H, W), RGB in [0, 1]; H and W are even.
 
     Returns:
-        The variance of the mean colour over the four places, in the contrast of the finest
-        structure, plus that of its relative energy.
+        A scalar, the sum of two variances over the four places: that of the mean colour, relative
+        to the contrast of the finest structure, and that of the relative energy of the finest
+        structure.
     """
     smooth = F.avg_pool2d(F.pad(pictures, (1, 1, 1, 1), mode="replicate"), 3, 1)
     n, channels, height, width = pictures.shape

@@ -54,7 +54,7 @@ class Optimizer:
         return {name: optimizer.state_dict() for name, optimizer in self.parts.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there; what is wrong with the state, torch says in its own errors."""
+        """Continue from a state; torch raises its own errors where the state does not fit."""
         for name, optimizer in self.parts.items():
             optimizer.load_state_dict(state[name])
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from tn_train.config import PRESETS, Budget, Kind, TrainingConfig
+from tn_train.config import LARGEST_SEED, PRESETS, Budget, Kind, TrainingConfig
 
 
 def default(value: object) -> str:
@@ -42,7 +42,7 @@ class RunOptions:
         int | None,
         typer.Option(
             min=0,
-            max=2**63 - 1,
+            max=LARGEST_SEED,
             help="Seed of weights, noise and crops. The same seed, --steps and number of threads "
             f"give the same model on one machine's CPU. {default(TrainingConfig().seed)}",
         ),

@@ -15,7 +15,16 @@ from tn_train import base
 from tn_train import checkpoint as checkpoints
 from tn_train.checkpoint import Checkpoint
 from tn_train.collection import Collection
-from tn_train.config import BASE, PRESETS, Budget, Crop, Kind, Preset, TrainingConfig
+from tn_train.config import (
+    BASE,
+    LARGEST_SEED,
+    PRESETS,
+    Budget,
+    Crop,
+    Kind,
+    Preset,
+    TrainingConfig,
+)
 from tn_train.data import SMALLEST, check_depth, read_exemplar
 from tn_train.descriptor import Descriptor, check_layers, stride, vgg16, vgg19
 from tn_train.lattice import find_waves
@@ -92,6 +101,8 @@ def plan(options: Options) -> Plan:
         CheckpointError: the run to go on with is not sound, or of another exemplar.
         PictureError: the exemplar cannot be read.
     """
+    if not options.exemplars:
+        raise RequestError("there is no picture to learn from: give at least one")
     _check_output(options)
     if options.resume and options.start:
         raise RequestError("--from is for a run that begins: leave it out, or leave out --resume")
@@ -145,7 +156,7 @@ def _new(options: Options, photos: Photos | None) -> tuple[Checkpoint, tuple[Ten
     descriptor = "vgg19" if options.vgg19 else "vgg16"
     layers = _described(training, options.kind)
     check_layers(descriptor, layers)
-    _check_weights(training)
+    _check_numbers(training)
     pixels, exemplars = _read(options, training, options.crop)
     _check_styles(exemplars)
     for exemplar in exemplars:
@@ -225,8 +236,12 @@ def _started(checkpoint: Checkpoint, options: Options) -> Checkpoint:
     )
 
 
-def _check_weights(training: TrainingConfig) -> None:
-    """Raise RequestError where a weight cannot be."""
+def _check_numbers(training: TrainingConfig) -> None:
+    """Raise RequestError where the size, the seed or a weight cannot be."""
+    if training.size < 1:
+        raise RequestError(f"the size is {training.size} pixels: it is 1 or more")
+    if not 0 <= training.seed <= LARGEST_SEED:
+        raise RequestError(f"the seed is {training.seed}: it is 0 to {LARGEST_SEED}")
     weights = {
         **training.weights,
         "content": training.content_weight,
@@ -239,16 +254,17 @@ def _check_weights(training: TrainingConfig) -> None:
 
 def _resumed(options: Options, photos: Photos | None) -> tuple[Checkpoint, tuple[Tensor, ...]]:
     kept = checkpoints.load(options.output)
-    if kept.config.kind != options.kind:
+    check_agreement(options, kept)
+    if kept.steps and not kept.state:
         raise RequestError(
-            f"{options.output} is a run of tn-train {kept.config.kind}, not of {options.kind}"
+            f"{options.output} is a base that is finished, and has no state to go on with: "
+            "start from it (--from), or train another under another name"
         )
     if photos and photos.content != kept.content:
         raise CheckpointError(
             f"{options.output} was trained on {kept.content.count if kept.content else 0} other "
             "photos: give the same folder as --content, or start anew under another name"
         )
-    _check_agreement(options, kept)
     pixels, exemplars = _read(options, kept.training, kept.crop)
     _check_same(options, kept, exemplars)
     words = _asked(options, "credit", "license")
@@ -280,7 +296,12 @@ def _check_same(options: Options, kept: Checkpoint, exemplars: tuple[Exemplar, .
         )
 
 
-def _check_agreement(options: Options, kept: Checkpoint) -> None:
+def check_agreement(options: Options, kept: Checkpoint) -> None:
+    """Raise RequestError where the options contradict a run that is there."""
+    if kept.config.kind != options.kind:
+        raise RequestError(
+            f"{options.output} is a run of tn-train {kept.config.kind}, not of {options.kind}"
+        )
     descriptor = "vgg19" if options.vgg19 else None
     pairs = {
         "--preset": (options.preset, kept.preset),
@@ -310,4 +331,11 @@ def _asked(options: Options, *names: str) -> dict[str, Any]:
 
 
 def _word(value: object) -> str:
-    return ",".join(value) if isinstance(value, tuple) else str(value)
+    """Return a value as it is written on the command line."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, dict):
+        return ",".join(f"{name}={weight:g}" for name, weight in value.items()) or "none"
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return "none" if value is None else str(value)

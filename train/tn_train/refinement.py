@@ -32,10 +32,6 @@ SAMPLE, BATCH = 256, 1
 """Windows of a step of a fine level: their side, pixels of their octave, and how many."""
 MOST = 4
 """Fine levels at most: the stride of a fifth would be larger than a window."""
-TIE_WEIGHT = 1e5
-"""Weight of the tie to the coarser picture. The descriptor's normalised gradients have together an
-L1 norm of about 4e4 at the pixels of a window of 256 px; so has the tie where pictures differ by
-0.3."""
 TIE_SCALE = 8
 """Side of the blocks, pixels, whose mean colour is tied. Blocks of 2 leave a fine level only what
 is zero on average under each coarse pixel: a halftone (benchmarks/lab/fullres.md)."""
@@ -98,11 +94,11 @@ def halved(exemplar: Tensor, octave: int) -> Tensor:
 
 
 def tie_loss(pictures: Tensor, coarse: Tensor) -> Tensor:
-    """Return mean((P - C)^2) of the block means of pictures, P, and of the coarser ones, C.
+    """Return the mean squared difference of two pictures' block means.
 
     Args:
         pictures: float32 (N, 3, H, W); H and W are multiples of TIE_SCALE.
-        coarse: float32 (N, 3, H / 2, W / 2), of the same place; what is beyond [0, 1] is no aim.
+        coarse: float32 (N, 3, H / 2, W / 2), of the same place; clamped to [0, 1] first.
     """
     means = F.avg_pool2d(pictures, TIE_SCALE)
     return F.mse_loss(means, F.avg_pool2d(coarse.clamp(0, 1), TIE_SCALE // 2))

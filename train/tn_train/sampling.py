@@ -17,7 +17,7 @@ class Sample:
     """The input of a generator, and where its waves are."""
 
     pyramid: list[Tensor]
-    """As for `Generator.forward`, on the CPU."""
+    """As for `Generator.forward`."""
     waves: tuple[Wave, ...]
     """Those that the pictures are made with."""
     offsets: Tensor
@@ -48,13 +48,13 @@ def draw(
         jitter: largest relative change of the wave vectors.
     """
     config = generator.config
-    if not config.waves and not config.fine:
+    if config.waves or config.fine:
+        pyramid = [
+            torch.rand(batch, config.noise_channels, *sides, generator=rng)
+            for _, _, *sides in generator.input_shapes(batch, height, width)
+        ]
+    else:
         pyramid = torus.draw(generator, batch, height, width, rng)
-        return Sample(pyramid, (), torch.zeros(batch, 0, dtype=torch.float64))
-    shapes = generator.input_shapes(batch, height, width)
-    pyramid = [
-        torch.rand(batch, config.noise_channels, *sides, generator=rng) for _, _, *sides in shapes
-    ]
     if not config.waves:
         return Sample(pyramid, (), torch.zeros(batch, 0, dtype=torch.float64))
     y, x = (1 + jitter * (2 * torch.rand(2, generator=rng) - 1)).tolist()

@@ -13,7 +13,14 @@ from tn_train import torus
 from tn_train.compilation import compiled
 from tn_train.config import Stage, TrainingConfig
 from tn_train.descriptor import Descriptor, fast_arithmetic
-from tn_train.evaluation import CALIBRATION_BATCHES, SEED, calibrate, contrast, exact_convolutions
+from tn_train.evaluation import (
+    CALIBRATION_BATCHES,
+    FLAT,
+    SEED,
+    calibrate,
+    contrast,
+    exact_convolutions,
+)
 from tn_train.generator import Generator
 from tn_train.loop import Evaluation, Losses, Moment
 from tn_train.losses import (
@@ -32,9 +39,6 @@ CONTENT_SHARE = 0.1
 `content_weight`."""
 CONTENT = f"{CONTENT_SHARE} content"
 """The name of that among the losses of the layers."""
-CONTRAST = 0.05
-"""Least contrast of a picture, relative to the painting's, or to the photo's if that has less: with
-less it is called flat."""
 
 HALF = torch.float16
 """Type of the features that are kept: VGG's activations stay below 15,000, its limit is 65,504."""
@@ -155,7 +159,7 @@ class StyleTask:
 
     def losses(self, generator: Generator, rng: torch.Generator, moment: Moment) -> Losses:
         """Return the losses of the next batch of photos, in the style whose turn it is."""
-        stage = self.training.stage(moment.progress)
+        stage = self.training.stage(0, moment.progress)
         if (stage, moment.step) != self.due:  # or a task used twice would go on where it was
             self._begin(stage, moment.step)
         self.due = stage, moment.step + 1
@@ -223,7 +227,7 @@ class StyleTask:
                 painted = painted.clamp(0, 1)
                 # Without noise a flat photo becomes a flat picture, as it should.
                 least = torch.minimum(painting.contrast, contrast(held))
-                flat |= bool((contrast(painted) < CONTRAST * least).any())
+                flat |= bool((contrast(painted) < FLAT * least).any())
                 pictures.append(painted.cpu())
         return Evaluation(sum(layers.values()), layers, torch.cat(pictures), flat=flat)
 

@@ -8,25 +8,25 @@ from torch import Tensor
 from tn_train.compilation import compiled
 from tn_train.config import Stage, TrainingConfig, Wave
 from tn_train.descriptor import Descriptor, fast_arithmetic
-from tn_train.evaluation import CALIBRATION_BATCHES, SEED, calibrate, contrast, exact_convolutions
+from tn_train.evaluation import (
+    CALIBRATION_BATCHES,
+    FLAT,
+    SEED,
+    calibrate,
+    contrast,
+    exact_convolutions,
+)
 from tn_train.generator import Generator
 from tn_train.lattice import LatticeLoss
 from tn_train.loop import Evaluation, Losses, Moment
 from tn_train.losses import DetailLoss, OctavesLoss, TextureLoss, grid_penalty, range_penalty
-from tn_train.refinement import TIE_WEIGHT, halved, tie_loss
+from tn_train.refinement import halved, tie_loss
 from tn_train.sampling import Sample, draw
 from tn_train.waves import JITTER
 
 LARGEST = 512
 """Side of the sample for evaluation, pixels; twice the exemplar's where that is less. The loss of
 smaller samples rose in runs whose pictures became better (benchmarks/lab/recipe.md)."""
-GRID_WEIGHT = 2000.0
-"""Weight of the penalty on grids. With it pebbles of 300 steps at 512 px have a fifth of the grid,
-and a lower loss (0.094 in place of 0.117); 100 takes away a third (benchmarks/lab/fullres.md)."""
-LATTICE_WEIGHT = 1e5
-"""Weight of the loss of a lattice: as strong as the tie of fine levels."""
-CONTRAST = 0.05
-"""Least contrast of a sample, relative to the exemplar's: with less it is called flat."""
 
 
 class Comparison:
@@ -98,7 +98,7 @@ class TextureTask:
     def losses(self, generator: Generator, rng: torch.Generator, moment: Moment) -> Losses:
         """Return the losses of a new batch."""
         self._meet(generator)
-        stage = self.training.stage(moment.progress)
+        stage = self.training.stage(self.comparison.octave, moment.progress)
         return self.forward(generator, self._batch(generator, rng, stage))
 
     def compile(self, generator: Generator) -> None:
@@ -107,7 +107,9 @@ class TextureTask:
         Raises:
             RequestError: that does not work here.
         """
-        sample = self._batch(generator, torch.Generator(), self.training.stages[0])
+        self._meet(generator)
+        stage = self.training.stage(self.comparison.octave, 0)
+        sample = self._batch(generator, torch.Generator(), stage)
         self.forward = compiled(self._forward, generator, sample)
 
     @torch.no_grad()
@@ -130,7 +132,7 @@ class TextureTask:
             losses = compared.exact(pictures) | compared.exact_octaves(pictures)
         layers = {name: loss.item() for name, loss in losses.items()}
         pictures = pictures.clamp(0, 1)
-        flat = bool((contrast(pictures) < CONTRAST * contrast(compared.exemplar)).any())
+        flat = bool((contrast(pictures) < FLAT * contrast(compared.exemplar)).any())
         total, octave = sum(layers.values()), compared.octave
         return Evaluation(total, layers, pictures.cpu(), flat=flat, octave=octave)
 
@@ -147,13 +149,14 @@ class TextureTask:
         objective = sum(layers.values(), self.training.range_weight * range_penalty(pictures))
         if self.training.detail_weight:
             objective = objective + compared.detail(pictures)
-            objective = objective + GRID_WEIGHT * grid_penalty(pictures)
+        if self.training.grid_weight:
+            objective = objective + self.training.grid_weight * grid_penalty(pictures)
         if coarse is not None:
-            objective = objective + TIE_WEIGHT * tie_loss(pictures, coarse.float())
+            objective = objective + self.training.tie_weight * tie_loss(pictures, coarse.float())
         elif sample.waves:
             lattice = self._lattice(generator.config.waves)
             loss = lattice(pictures, sample.waves, sample.offsets)
-            objective = objective + LATTICE_WEIGHT * loss
+            objective = objective + self.training.lattice_weight * loss
         return Losses(layers, objective)
 
     def _lattice(self, waves: tuple[Wave, ...]) -> LatticeLoss:

@@ -65,7 +65,7 @@ def shown(config: GeneratorConfig, level: int) -> Float32:
 
 
 def phases(step: int, scale: int, places: Int64, period: int) -> UInt32:
-    """Return the phases of a wave along one axis, uint32 of a turn.
+    """Return the phases of a wave along one axis, uint32 (L,), in 2^-32 of a turn.
 
     Args:
         step: the wave's, along this axis.

@@ -7,7 +7,7 @@ from tn_runtime.errors import CheckpointError, RequestError
 from tn_train import checkpoint as checkpoints
 from tn_train.collection import Picture, find_pictures, read_tables
 from tn_train.config import PRESETS, Budget, Crop, Kind, budget
-from tn_train.plan import Options
+from tn_train.plan import Options, check_agreement
 
 KINDS: tuple[Kind, ...] = ("texture", "style")
 
@@ -60,18 +60,20 @@ class Recipe:
 
         Raises:
             CheckpointError: there is one that is not sound, or of another picture.
+            RequestError: there is one that was trained with other settings.
         """
-        path = folder / f"{self.entry.name}.pt"
+        options = self.options(folder)
+        path = options.output
         if not path.exists():
             return False
         kept = checkpoints.load(path)
+        check_agreement(options, kept)
         if kept.exemplars[0].sha256 != self.entry.sha256:
             raise CheckpointError(
                 f"{path} was trained from another picture than {self.entry.file}: "
                 "delete it, or name another folder"
             )
-        asked = budget(self.entry.steps, self.entry.minutes) or Budget()
-        return asked.progress(kept.steps, kept.seconds) >= 1
+        return (options.budget or Budget()).progress(kept.steps, kept.seconds) >= 1
 
 
 def read_zoo(path: Path, folder: Path | None) -> list[Recipe]:
