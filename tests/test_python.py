@@ -81,6 +81,40 @@ def test_what_cannot_be_asked_for_is_an_error(picture, tmp_path):
         tn_train.train_texture(picture, tmp_path / "a.pt", steps=1, minutes=1)
     with pytest.raises(TypeError, match="colour"):
         tn_train.train_texture(picture, tmp_path / "a.pt", steps=1, colour="red")
+    assert not list(tmp_path.glob("a.*"))
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"steps": 1.5}, "1.5 steps are no length of a run"),
+        ({"steps": True}, "True steps are no length"),
+        ({"steps": None, "minutes": "1"}, "1 minutes are no length"),
+        ({"steps": None, "minutes": 1e308}, "1e[+]308 minutes are no length"),
+        ({"size": 64.5}, r"'size' is not valid \(64.5\)"),
+        ({"size": 10**400}, "pixels: it is 1 to"),
+        ({"size": 0}, "the size is 0 pixels"),
+        ({"seed": True}, r"'seed' is not valid \(True\)"),
+        ({"credit": 1}, "'credit' is not valid"),
+        ({"even_light": "yes"}, "'even_light' is not valid"),
+        ({"layers": "relu1_1"}, "'layers' is not valid"),
+        ({"weights": {"relu1_1": "2"}}, "'weights' is not valid"),
+        ({"weights": {"relu5_1": 2.0}}, "layer 'relu5_1' has a weight and is not compared"),
+        ({"crop": "0,0,8x8"}, "'crop' is not valid"),
+        ({"vgg19": "a\0b"}, "'vgg19' is not valid"),
+    ],
+)
+def test_what_an_option_cannot_be_is_found_before_training(picture, tmp_path, options, says):
+    with pytest.raises(RequestError, match=says):
+        tn_train.train_texture(picture, tmp_path / "a.pt", **({"steps": 1} | TINY | options))
+    assert not list(tmp_path.glob("a.*"))
+
+
+def test_texts_are_paths_and_lists_are_tuples(picture, tmp_path):
+    options = TINY | {"layers": list(TINY["layers"])}
+    tn_train.train_texture(str(picture), str(tmp_path / "a.pt"), steps=1, **options)
+    tn_train.train_texture(picture, tmp_path / "a.pt", steps=2, resume=True, **options)
+    assert checkpoints.load(tmp_path / "a.pt").steps == 2
 
 
 def test_an_exception_from_the_callback_ends_the_run(picture, tmp_path):

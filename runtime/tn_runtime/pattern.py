@@ -35,13 +35,13 @@ def advice(spec: ModelSpec, period: tuple[int, int]) -> str | None:
     fitting = [_fitting(spec, axis, repeat) for axis, repeat in enumerate(period) if repeat]
     height, width = fitting if len(fitting) == 2 else 2 * fitting
     sides = {"width": width if period[1] else [], "height": height if period[0] else []}
-    words = "; ".join(
-        f"a {name} of {' or '.join(map(str, those))} fits" for name, those in sides.items() if those
+    words = ", ".join(
+        f"{name} {' or '.join(map(str, those))}" for name, those in sides.items() if those
     )
     return (
-        f"the regular pattern is stretched by {worst:.0%} to repeat after "
-        f"{' and '.join(str(each) for each in reversed(period) if each)} pixels"
-        + (f"; {words}" if words else "; a larger size fits better")
+        f"to repeat after {' and '.join(str(each) for each in reversed(period) if each)} pixels "
+        f"the regular pattern is stretched by {worst:.0%}; "
+        + (f"sizes that fit: {words}" if words else "a larger size fits better")
     )
 
 

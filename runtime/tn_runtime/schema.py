@@ -1,8 +1,11 @@
 """Typed values from untyped data: a dataclass is the schema of the JSON that it is read from."""
 
 import dataclasses
+import os
+import sys
 import types
 import typing
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 T = TypeVar("T")
@@ -11,8 +14,8 @@ T = TypeVar("T")
 def build(cls: type[T], data: object, path: str = "") -> T:
     """Build a dataclass from a mapping, checking every value against its annotation.
 
-    Known annotations: bool, int, float (takes an int), str, `dict[str, ...]`, `tuple[X, ...]`,
-    Literal, Any, dataclasses, and unions of these. Unknown keys are left alone.
+    Known annotations: bool, int, float (takes an int), str, Path (takes a str), `dict[str, ...]`,
+    `tuple[X, ...]`, Literal, Any, dataclasses, and unions of these. Unknown keys are left alone.
 
     Raises:
         ValueError: a key is missing, or its value is of another type; the message names its path.
@@ -35,15 +38,17 @@ def _value(hint: Any, value: Any, path: str) -> Any:  # noqa: ANN401, PLR0911 - 
     if hint is Any or (origin is Literal and value in arguments):
         return value
     if dataclasses.is_dataclass(hint):
-        return build(typing.cast("type", hint), value, path)
+        return value if type(value) is hint else build(typing.cast("type", hint), value, path)
     if origin in {types.UnionType, typing.Union}:
         return _first_fitting(arguments, value, path)
     if origin is tuple and isinstance(value, list | tuple):
         return tuple(_value(arguments[0], each, path) for each in value)
     if origin is dict and isinstance(value, dict) and all(isinstance(key, str) for key in value):
         return {key: _value(arguments[1], each, f"{path}.{key}") for key, each in value.items()}
-    if hint is float and type(value) is int:
+    if hint is float and type(value) is int and abs(value) <= sys.float_info.max:
         return float(value)
+    if hint is Path and isinstance(value, str | os.PathLike) and "\0" not in os.fspath(value):
+        return Path(value)
     if type(value) is hint or (hint is types.NoneType and value is None):
         return value
     raise ValueError(f"{path!r} is not valid ({value!r:.60})")

@@ -93,6 +93,6 @@ def test_a_sheet_shows_every_model(folder, tmp_path):
 def test_a_texture_needs_no_model(tmp_path):
     done = tn_run("texture", "-o", tmp_path / "a.png", "--size", "20x10")
     assert done.returncode == 0
-    assert done.stderr.startswith("no model is named: takes citrus; ")
-    expected = synthesize(load("citrus", "cpu"), (10, 20))
+    assert done.stderr.startswith("no model is named: using stone_wall; ")
+    expected = synthesize(load("stone_wall", "cpu"), (10, 20))
     assert np.array_equal(read(tmp_path / "a.png").srgb(), expected)

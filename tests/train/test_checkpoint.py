@@ -81,6 +81,16 @@ def test_truncated_files(path: Path):
             checkpoints.load(path)
 
 
+def test_a_damaged_byte_is_found(path: Path):
+    data = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        largest = max(archive.infolist(), key=lambda each: each.file_size)
+    data[largest.header_offset + largest.file_size // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(CheckpointError, match="is damaged"):
+        checkpoints.load(path)
+
+
 def test_foreign_files(tmp_path: Path, path: Path):
     foreign = tmp_path / "foreign.pt"
     torch.save({"state_dict": {}}, foreign)

@@ -82,7 +82,8 @@ def test_all_are_trained_what_is_done_is_skipped_and_one_that_fails_stops_no_oth
     [
         ({}, "'' is no name for a model"),
         ({"name": "a/b"}, "'a/b' is no name for a model"),
-        ({"name": "moss", "steps": 0}, "--steps 0 is no training"),
+        ({"name": "moss", "steps": 0}, "moss: 0 steps are no length of a run"),
+        ({"name": "n" * 300}, "has 312 bytes, and names of files end at"),
         ({"name": "moss", "minutes": 1.0}, "two ways to say how long"),
         ({"name": "moss", "preset": "pap"}, "moss has the preset 'pap': choose from funnel, paper"),
         ({"name": "moss", "colour": 1}, "a [[texture]] has 'colour'; its names are file, title,"),
@@ -101,6 +102,10 @@ def test_names_are_unique_and_missing_pictures_are_named(picture, tmp_path):
         read_zoo(twice, tmp_path)
     with pytest.raises(RequestError, match=r"are missing \(moss.png\)"):
         read_zoo(written(tmp_path, model(picture, name="moss")), None)
+    with pytest.raises(RequestError, match="gone is not a folder"):
+        read_zoo(written(tmp_path, model(picture, name="moss")), tmp_path / "gone")
+    with pytest.raises(RequestError, match="no list of pictures in TOML"):
+        read_zoo(written(tmp_path, "a = " + 5000 * "["), tmp_path)
     with pytest.raises(RequestError, match=r"has no \[\[texture\]\]"):
         read_zoo(written(tmp_path), None)
 

@@ -147,14 +147,20 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
 def _read(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
     if path.is_dir():
         raise CheckpointError(f"{path} is a directory, name a checkpoint of tn-train")
-    if not path.is_file():
+    if not path.exists():
         raise CheckpointError(f"{path} does not exist; tn-train makes checkpoints")
+    if not path.is_file():
+        raise CheckpointError(f"{path} is no regular file, name a checkpoint of tn-train")
     # torch.save writes a zip archive. Torch's older format, which is a bare pickle, is left out.
     if not zipfile.is_zipfile(path):
         raise CheckpointError(f"{path} is not a checkpoint of tn-train, or it is cut off")
     try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()  # torch does not compare the checksums
+        if damaged:
+            raise CheckpointError(f"{path} is damaged, in {damaged}: take a copy, or train anew")
         return torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
+    except (OSError, CheckpointError):
         raise
     except Exception as error:  # torch documents no set of errors for damaged or evil archives
         raise CheckpointError(

@@ -220,9 +220,9 @@ def zoo(
     ] = "auto",
     ray: RayOption = None,
 ) -> None:
-    """Train all models of a list; what is done is skipped.
+    """Train all models of a list, such as train/zoo.toml; those that are finished are skipped.
 
-    The same command goes on after a stop.
+    After a stop, the same command continues.
     """
     with busy("loading PyTorch ..."):
         from tn_train.interrupt import Interrupted
@@ -233,6 +233,8 @@ def zoo(
 
     recipes = read_zoo(models, pictures)
     choose_device(device)
+    if output.exists() and not output.is_dir():
+        raise RequestError(f"{output} is a file: name a folder for the checkpoints")
     output.mkdir(parents=True, exist_ok=True)
     waiting, failed = _waiting(recipes, output)
     there = len(recipes) - len(waiting) - len(failed)

@@ -90,7 +90,7 @@ def _parse(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RequestError(f"{path} cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RequestError(f"{path} is no list of pictures in TOML: {error}") from error
 
 
@@ -119,6 +119,8 @@ def find_pictures(path: Path, pictures: Sequence[P], folder: Path | None) -> lis
     Raises:
         RequestError: some are missing, or are others than those of the list.
     """
+    if folder and not folder.is_dir():
+        raise RequestError(f"{folder} is not a folder: name the one that holds the pictures")
     found: list[tuple[Path, P]] = []
     missing: list[P] = []
     for picture in pictures:

@@ -5,7 +5,6 @@ defaults of the command line come from here, so there is one truth.
 """
 
 import dataclasses
-import math
 import re
 from dataclasses import dataclass, field
 from typing import Literal, Self
@@ -16,6 +15,9 @@ Kind = Literal["texture", "style"]
 """Kind of a generator: it makes textures from noise alone, or stylises photos."""
 
 OptimizerName = Literal["muon", "adam"]
+
+LARGEST_SIZE = 2**31 - 1
+"""Side of a picture, pixels."""
 
 LARGEST_SEED = 2**63 - 1
 """The largest that PyTorch takes."""
@@ -226,6 +228,8 @@ class Crop:
         return f"{self.x},{self.y},{self.width}x{self.height}"
 
 
+MOST_STEPS, MOST_MINUTES = 10**9, 10**6
+"""The longest run, in either way; a mistyped number is found before hours are spent."""
 MOST_EVALUATIONS = 60
 """Evaluations of a run, at most."""
 
@@ -246,7 +250,7 @@ class Budget:
         sees a new preview every 20 seconds. Runs of hours have fewer.
         """
         wanted = self.steps / 50 if self.steps is not None else 3 * (self.minutes or 0)
-        return max(1, min(round(wanted), MOST_EVALUATIONS))
+        return max(1, round(min(wanted, MOST_EVALUATIONS)))
 
     def progress(self, steps: int, seconds: float) -> float:
         """Return how much of the run is done, 0 to 1."""
@@ -267,10 +271,12 @@ def budget(steps: int | None, minutes: float | None) -> Budget | None:
         raise RequestError("--steps and --minutes are two ways to say how long: give one")
     if steps is None and minutes is None:
         return None
-    if steps is not None and steps < 1:
-        raise RequestError(f"--steps {steps} is no training: give at least 1")
-    if minutes is not None and not 0 < minutes < math.inf:
-        raise RequestError(f"--minutes {minutes} is not a length of time: give a positive number")
+    if steps is not None and not (type(steps) is int and 1 <= steps <= MOST_STEPS):
+        raise RequestError(f"{steps} steps are no length of a run: give 1 to {MOST_STEPS}")
+    if minutes is not None and not (type(minutes) in {int, float} and 0 < minutes <= MOST_MINUTES):
+        raise RequestError(
+            f"{minutes} minutes are no length of a run: give more than 0, up to {MOST_MINUTES}"
+        )
     return Budget(steps, minutes)
 
 

@@ -18,6 +18,7 @@ from tn_train.collection import Collection
 from tn_train.config import (
     BASE,
     LARGEST_SEED,
+    LARGEST_SIZE,
     PRESETS,
     Budget,
     Crop,
@@ -157,6 +158,12 @@ def _new(options: Options, photos: Photos | None) -> tuple[Checkpoint, tuple[Ten
     layers = _described(training, options.kind)
     check_layers(descriptor, layers)
     _check_numbers(training)
+    for layer in options.weights or {}:
+        if layer not in training.layers:
+            raise RequestError(
+                f"layer {layer!r} has a weight and is not compared: add it to the layers, "
+                f"{', '.join(training.layers)}"
+            )
     pixels, exemplars = _read(options, training, options.crop)
     _check_styles(exemplars)
     for exemplar in exemplars:
@@ -238,8 +245,8 @@ def _started(checkpoint: Checkpoint, options: Options) -> Checkpoint:
 
 def _check_numbers(training: TrainingConfig) -> None:
     """Raise RequestError where the size, the seed or a weight cannot be."""
-    if training.size < 1:
-        raise RequestError(f"the size is {training.size} pixels: it is 1 or more")
+    if not 1 <= training.size <= LARGEST_SIZE:
+        raise RequestError(f"the size is {training.size} pixels: it is 1 to {LARGEST_SIZE}")
     if not 0 <= training.seed <= LARGEST_SEED:
         raise RequestError(f"the seed is {training.seed}: it is 0 to {LARGEST_SEED}")
     weights = {

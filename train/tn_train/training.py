@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from tn_runtime.errors import RequestError, WorkerError
+from tn_runtime.schema import build
 from tn_runtime.spec import Exemplar
 from tn_train.base import finished
 from tn_train.checkpoint import Checkpoint, save
@@ -27,6 +28,8 @@ from tn_train.plan import Options, load_descriptor, plan
 from tn_train.style import StyleTask, shown
 from tn_train.texture import TextureTask
 
+FEW_STEPS = 50
+"""After fewer steps than this a picture is hardly more than noise."""
 MOST_NOTED = 10
 """Lines about photos that are left out; a folder of other things may have thousands."""
 
@@ -119,14 +122,13 @@ def _trained(
     note: Note,
     options: dict[str, Any],
 ) -> Checkpoint:
-    asked = Options(
-        exemplars=tuple(map(Path, exemplars)),
-        output=Path(output),
-        kind=kind,
-        budget=budget(steps, minutes),
-        **options,
-    )
-    training = Training(asked, device, note)
+    asked = {"exemplars": exemplars, "output": output, "kind": kind, **options}
+    Options(**asked)  # a name that is no option is an error as of any call
+    try:
+        sound = build(Options, asked | {"budget": budget(steps, minutes)})
+    except ValueError as error:
+        raise RequestError(f"{error}: see tn_train.plan.Options for what it can be") from error
+    training = Training(sound, device, note)
     training.train(report)
     return training.run.checkpoint()
 
@@ -187,6 +189,12 @@ class Training:
             except (Interrupted, WorkerError):
                 self.outputs.save()
                 raise
+        budget = self.plan.checkpoint.budget
+        if self.run.step < FEW_STEPS and budget.steps is None:
+            self.note(
+                f"{budget.minutes:g} minutes were enough for {self.run.step} steps, and pictures "
+                f"show little after fewer than {FEW_STEPS}: go on with more --minutes (--resume)"
+            )
         files = self.outputs.finish()
         if self.options.collection:
             save(finished(self.run.checkpoint()), self.options.output)

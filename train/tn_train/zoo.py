@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tn_runtime.errors import CheckpointError, RequestError
+from tn_runtime.files import check_name
 from tn_train import checkpoint as checkpoints
 from tn_train.collection import Picture, find_pictures, read_tables
 from tn_train.config import PRESETS, Budget, Crop, Kind, budget
@@ -97,14 +98,18 @@ def read_zoo(path: Path, folder: Path | None) -> list[Recipe]:
     names = [recipe.entry.name for recipe in recipes]
     for recipe in recipes:
         name, preset = recipe.entry.name, recipe.entry.preset
-        if not name or Path(name).name != name:
+        if not name or Path(name).name != name or "\0" in name:
             raise RequestError(
                 f"{path}: {name!r} is no name for a model: give one without a folder"
             )
         if names.count(name) > 1:
             raise RequestError(f"{path} names {name!r} twice: give each model a name of its own")
+        check_name(f"{name}.preview.png")
         if preset and preset not in PRESETS[recipe.kind]:
             known = ", ".join(PRESETS[recipe.kind])
             raise RequestError(f"{path}: {name} has the preset {preset!r}: choose from {known}")
-        recipe.options(Path())  # refuses steps together with minutes, and regions that are none
+        try:
+            recipe.options(Path())
+        except RequestError as error:
+            raise RequestError(f"{path}: {name}: {error}") from error
     return recipes

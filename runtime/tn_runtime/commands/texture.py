@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tn_runtime.commands.texture_job import Outcome, TextureJob
     from tn_runtime.session import Model
 
-DEFAULT_MODEL = "citrus"
+DEFAULT_MODEL = "stone_wall"
 """The model that makes a picture where none is named."""
 
 MAX_SEEDS = 100_000
@@ -125,7 +125,7 @@ def texture(
         return
     job.check()
     if model is None:
-        console.note(f"no model is named: takes {DEFAULT_MODEL}; tn-run models lists all")
+        console.note(f"no model is named: using {DEFAULT_MODEL}; tn-run models lists all")
     loaded = load(model or DEFAULT_MODEL, provider, threads)
     job.check_model(loaded)
     if words := advice(loaded.spec, job.period):
