@@ -224,7 +224,10 @@ def bad_calls(folder: Path) -> dict[str, tuple[list[object], str]]:
         "device": ([good, *out, "--device", "abacus"], "choose from auto"),
         "vgg19": ([good, *out, "--vgg19", folder / "text.png"], "text.png"),
         "two budgets": ([good, *out, "--minutes", "1"], "give one"),
-        "no time": ([good, "-o", folder / "a.pt", "--minutes", "nan"], "nan minutes are no length of a run"),
+        "no time": (
+            [good, "-o", folder / "a.pt", "--minutes", "nan"],
+            "nan minutes are no length of a run",
+        ),
         "no steps": ([good, "-o", folder / "a.pt", "--steps", "0"], "--steps"),
         "suffix": ([good, "-o", folder / "a.onnx"], "end it in .pt"),
         "no folder": ([good, "-o", folder / "b" / "a.pt"], "does not exist"),
