@@ -110,6 +110,14 @@ def test_what_an_option_cannot_be_is_found_before_training(picture, tmp_path, op
     assert not list(tmp_path.glob("a.*"))
 
 
+def test_a_run_by_minutes_says_where_it_came_no_further_than_noise(picture, tmp_path):
+    for budget, said in (({"minutes": 1e-6}, 1), ({"steps": 1}, 0)):
+        notes = []
+        path = tmp_path / f"{said}.pt"
+        tn_train.train_texture(picture, path, note=notes.append, **budget, **TINY)
+        assert sum("show little after fewer than 50" in note for note in notes) == said
+
+
 def test_texts_are_paths_and_lists_are_tuples(picture, tmp_path):
     options = TINY | {"layers": list(TINY["layers"])}
     tn_train.train_texture(str(picture), str(tmp_path / "a.pt"), steps=1, **options)

@@ -294,7 +294,10 @@ def test_resume_refuses_another_picture_and_other_options(picture: Path, tmp_pat
         ([other, "--steps", 9], "another picture"),
         ([picture, "--steps", 9, "--size", 31], "--size 31 contradicts"),
         ([picture, "--steps", 9, "--layers", "relu1_1"], "--layers relu1_1 contradicts"),
-        ([picture, "--steps", 9, "--layers", "relu1_1=2"], "--layers relu1_1 contradicts"),
+        (
+            [picture, "--steps", 9, "--layers", "relu1_1=2,relu2_1"],
+            f"the weights in --layers relu1_1=2 contradicts {out}, which has none",
+        ),
         ([picture, "--steps", 9, "--even-light"], "--even-light on contradicts"),
         ([picture, "--steps", 9, "--vgg19", other], "--vgg19"),
     ):

@@ -17,7 +17,7 @@ Kind = Literal["texture", "style"]
 OptimizerName = Literal["muon", "adam"]
 
 LARGEST_SIZE = 2**31 - 1
-"""Side of a picture, pixels."""
+"""Largest side of an exemplar that can be asked for, pixels."""
 
 LARGEST_SEED = 2**63 - 1
 """The largest that PyTorch takes."""

@@ -122,10 +122,15 @@ def _trained(
     note: Note,
     options: dict[str, Any],
 ) -> Checkpoint:
-    asked = {"exemplars": exemplars, "output": output, "kind": kind, **options}
-    Options(**asked)  # a name that is no option is an error as of any call
+    asked = Options(
+        exemplars=tuple(map(Path, exemplars)),
+        output=Path(output),
+        kind=kind,
+        budget=budget(steps, minutes),
+        **options,
+    )
     try:
-        sound = build(Options, asked | {"budget": budget(steps, minutes)})
+        sound = build(Options, vars(asked))
     except ValueError as error:
         raise RequestError(f"{error}: see tn_train.plan.Options for what it can be") from error
     training = Training(sound, device, note)
